@@ -1,0 +1,295 @@
+"""A data set's mapping: where its files are, and which SQL expression fills which contract column."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import re
+from datetime import date
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from orchestration.lib.contract import contract_tables
+from orchestration.lib.errors import UserError
+
+Format = Literal["csv", "json", "lines", "parquet"]
+_COMPRESSION_SUFFIXES = {".gz", ".zst", ".zstd"}
+_FORMATS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+_PACKAGE = "package:"
+
+
+def _expression(value: Any) -> Any:
+    """A number or a boolean in YAML is an SQL literal too."""
+    return str(value) if isinstance(value, int | float) else value
+
+
+Sql = Annotated[str, BeforeValidator(_expression)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Source(_Strict):
+    """A raw table: the files that it is read from, and how.
+
+    Attributes:
+        read: path or glob, relative to the mapping file; `package:<module>/<path>` is inside an installed
+            Python package. One or a list.
+        format: csv, json (one object a line), lines (one text column `line`) or parquet; by default told
+            from the file's ending.
+        timezone: the zone of its timestamps that carry none (IANA name).
+        options: options of DuckDB's CSV reader, e.g. `{delim: ";", skip: 2, encoding: latin-1}`.
+    """
+
+    read: Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
+    format: Format | None = None
+    timezone: str = "UTC"
+    options: dict[str, str | int | bool | list[str]] = Field(default_factory=dict)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        return _checked_timezone(value)
+
+
+class Feed(_Strict):
+    """One source feeding one contract table.
+
+    Attributes:
+        source: name of the source.
+        columns: contract column → SQL expression over the source's columns.
+        where: SQL condition; other rows of the source are not for this table.
+        grain: `order_line` when the rows are lines of orders: their amounts are summed by order.
+        lookups: other sources joined to it (left join, at most one row each): source name → the column
+            that both have, a list of such, or {column of this source: column of that one}.
+    """
+
+    source: str = Field(alias="from")
+    columns: dict[str, Sql]
+    where: str | None = None
+    grain: Literal["row", "order_line"] = "row"
+    lookups: dict[str, str | list[str] | dict[str, str]] = Field(default_factory=dict)
+
+    def lookup_keys(self, lookup: str) -> dict[str, str]:
+        """Columns of this source → columns of the lookup that must be equal."""
+        keys = self.lookups[lookup]
+        if isinstance(keys, str):
+            return {keys: keys}
+        if isinstance(keys, list):
+            return {key: key for key in keys}
+        return keys
+
+
+class Mapping(_Strict):
+    """A data set: its sources and how they fill the contract tables."""
+
+    dataset: str
+    path: Path
+    business_timezone: str = "UTC"
+    reporting_currency: str
+    data_end: date | None = None
+    max_quarantined_share: float | None = Field(default=None, ge=0, le=1)
+    vars: dict[str, Any] = Field(default_factory=dict)
+    sources: dict[str, Source]
+    feeds: dict[str, list[Feed]]
+
+    @field_validator("business_timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        return _checked_timezone(value)
+
+    @field_validator("reporting_currency")
+    @classmethod
+    def _iso_currency(cls, value: str) -> str:
+        if not re.fullmatch("[A-Z]{3}", value):
+            raise ValueError(f"'{value}' is not a three-letter currency code such as EUR")
+        return value
+
+    @field_validator("sources")
+    @classmethod
+    def _plain_names(cls, value: dict[str, Source]) -> dict[str, Source]:
+        for name in value:
+            if not re.fullmatch("[a-z][a-z0-9_]*", name):
+                raise ValueError(
+                    f"source name '{name}': use lower-case letters, digits and underscores"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Mapping:
+        tables = contract_tables()
+        for table, feeds in self.feeds.items():
+            known = {column.name for column in tables[table].columns}
+            for feed in feeds:
+                for name in [feed.source, *feed.lookups]:
+                    if name not in self.sources:
+                        raise ValueError(
+                            f"{table}: there is no source '{name}'{_did_you_mean(name, self.sources)}; "
+                            f"sources: {', '.join(self.sources)}"
+                        )
+                for column in feed.columns:
+                    if column not in known:
+                        raise ValueError(
+                            f"{table}: the contract has no column '{column}'"
+                            f"{_did_you_mean(column, known)}; its columns: {', '.join(sorted(known))}"
+                        )
+                missing = [name for name in tables[table].required if name not in feed.columns]
+                if missing:
+                    raise ValueError(
+                        f"{table} (from {feed.source}): required columns are not mapped: "
+                        f"{', '.join(missing)}"
+                    )
+                if feed.grain == "order_line" and table != "orders":
+                    raise ValueError(f"{table}: `grain: order_line` is for the table orders only")
+        if not self.feeds.get("orders"):
+            raise ValueError("the table orders is not mapped")
+        return self
+
+    def dbt_vars(self) -> dict[str, Any]:
+        """Variables for dbt: what the mapping sets, nothing else."""
+        variables: dict[str, Any] = {
+            **self.vars,
+            "business_timezone": self.business_timezone,
+            "reporting_currency": self.reporting_currency,
+        }
+        if self.data_end:
+            variables["data_end"] = self.data_end.isoformat()
+        if self.max_quarantined_share is not None:
+            variables["max_quarantined_share"] = self.max_quarantined_share
+        return variables
+
+
+def load_mapping(path: Path) -> Mapping:
+    """Reads and validates a mapping file. Looks at no data file.
+
+    Raises:
+        UserError: the file is no YAML, or breaks a rule; the message has the place and the remedy.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is empty or no YAML mapping.", "Copy one of datasets/*.yml.")
+    content = dict(content)
+    feeds = {
+        table: value if isinstance(value, list) else [value]
+        for table in contract_tables()
+        if (value := content.pop(table, None)) is not None
+    }
+    sources = content.pop("sources", None) or {}
+    if isinstance(sources, dict):
+        sources = {
+            name: {"read": value} if isinstance(value, str | list) else value
+            for name, value in sources.items()
+        }
+    try:
+        return Mapping(**content, path=path, sources=sources, feeds=feeds)
+    except ValidationError as error:
+        raise UserError(_explain(path, error), "See docs/mapping.md for what a mapping may say.") from error
+
+
+def source_format(source: Source, file: str) -> Format:
+    """The file's format: as the mapping says, else by the file's ending, else CSV."""
+    if source.format:
+        return source.format
+    suffixes = [suffix for suffix in Path(file).suffixes if suffix not in _COMPRESSION_SUFFIXES]
+    return _FORMATS.get(suffixes[-1].lower() if suffixes else "", "csv")
+
+
+def source_files(mapping: Mapping, source: str) -> dict[str, Path]:
+    """Files that a source reads now: name as kept in the raw table → path, sorted by name.
+
+    The name is the path as the mapping writes it, so that row ids built on it are the same on every machine.
+
+    Raises:
+        UserError: a package or a file that is named without a wildcard does not exist.
+    """
+    found: dict[str, Path] = {}
+    for pattern in mapping.sources[source].read:
+        prefix, root, rest = _located(mapping, source, pattern)
+        matches = sorted(glob(str(root / rest), recursive=True))
+        if not matches and not has_magic(rest):
+            raise UserError(
+                f"{mapping.path}: source '{source}' reads {pattern}, but {root / rest} does not exist.",
+                _neighbours(root / rest),
+            )
+        for match in matches:
+            path = Path(match)
+            if path.is_file():
+                name = match if Path(rest).is_absolute() else prefix + path.relative_to(root).as_posix()
+                found[name] = path
+    return dict(sorted(found.items()))
+
+
+def _located(mapping: Mapping, source: str, pattern: str) -> tuple[str, Path, str]:
+    """Prefix of the kept name, folder that the pattern is relative to, and the pattern itself."""
+    if not pattern.startswith(_PACKAGE):
+        return "", mapping.path.parent, pattern
+    module, _, rest = pattern.removeprefix(_PACKAGE).partition("/")
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(
+            f"{mapping.path}: source '{source}' reads {pattern}, but the Python package '{module}' "
+            "is not installed.",
+            "Install it, or `make setup`, which installs the packages of the example data sets.",
+        )
+    return f"{_PACKAGE}{module}/", Path(next(iter(spec.submodule_search_locations))), rest
+
+
+def _neighbours(path: Path) -> str:
+    """What there is instead of a missing file."""
+    parent = next(folder for folder in path.parents if folder.is_dir())
+    names = sorted(entry.name for entry in parent.iterdir())[:20]
+    close = difflib.get_close_matches(path.name, names, n=1)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return f"{parent} has: {', '.join(names) or 'nothing'}.{hint}"
+
+
+def _checked_timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"'{value}' is not a time zone such as Europe/Berlin") from None
+    return value
+
+
+def _did_you_mean(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = []
+    for issue in error.errors():
+        where = ".".join(str(part) for part in issue["loc"] if part != "feeds")
+        if issue["type"] == "extra_forbidden":
+            names = [*Mapping.model_fields, *contract_tables()] if len(issue["loc"]) == 1 else []
+            message = f"is not something a mapping has{_did_you_mean(str(issue['loc'][-1]), names)}"
+        else:
+            message = issue["msg"].removeprefix("Value error, ")
+        lines.append(f"{where}: {message}" if where else message)
+    return f"{path}: " + "; ".join(lines)
