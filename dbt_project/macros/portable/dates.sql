@@ -15,6 +15,21 @@
     to_date(from_utc_timestamp({{ timestamp_column }}, '{{ var("business_timezone") }}'))
 {%- endmacro %}
 
+{# The UTC timestamp at which a date begins in the business time zone. #}
+{% macro business_midnight_utc(date_column) -%}
+    {%- if var('business_timezone') == 'UTC' -%}
+        cast({{ date_column }} as timestamp)
+    {%- else -%}
+        {{ return(adapter.dispatch('business_midnight_utc')(date_column)) }}
+    {%- endif -%}
+{%- endmacro %}
+{% macro default__business_midnight_utc(date_column) -%}
+    timezone('UTC', timezone('{{ var("business_timezone") }}', cast({{ date_column }} as timestamp)))
+{%- endmacro %}
+{% macro spark__business_midnight_utc(date_column) -%}
+    to_utc_timestamp(cast({{ date_column }} as timestamp), '{{ var("business_timezone") }}')
+{%- endmacro %}
+
 {# First day of the week (Monday), month, quarter or year of a date. #}
 {% macro period_start(grain, date_column) -%}
     cast(date_trunc('{{ grain }}', {{ date_column }}) as date)

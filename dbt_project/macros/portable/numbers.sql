@@ -17,3 +17,8 @@
 {% macro sum_bigint(column) -%}
     cast(sum({{ column }}) as bigint)
 {%- endmacro %}
+
+{# An amount in minor units of the reporting currency, rounded half away from zero; NULL where unknown. #}
+{% macro converted_minor(amount, exchange_rate) -%}
+    cast(cast(round({{ amount }} * {{ exchange_rate }}, 2) as decimal(18, 2)) * 100 as bigint)
+{%- endmacro %}

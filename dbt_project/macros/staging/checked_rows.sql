@@ -1,0 +1,216 @@
+{#
+  Every row of a contract table with its fate: accepted, copy (equal to an accepted one), superseded (replaced by a
+  copy with a later updated_at) or quarantined (with column, value and reason).
+
+  table:    contract table; its required columns, rules and key are read from contract.yml.
+  relation: CTE or table with the contract's columns; the mapped rows by default.
+  rules:    further rules, {condition, column, reason}; a row that meets one is quarantined.
+  carried:  further columns of the relation that come out as they are.
+#}
+{% macro checked_rows(table, relation=none, rules=[], carried=[]) -%}
+{%- set contract = contract_of(table) -%}
+{%- set relation = relation or source('contract', table) -%}
+{%- set columns = contract.columns | map(attribute='name') | list -%}
+{%- set origin = ['source_file', 'source_row', 'load_id', 'source_row_count'] -%}
+with mapped as (
+
+    select * from {{ relation }}
+
+),
+
+-- A row cannot have happened after the data's end, or after it was loaded; a day is granted for clocks.
+load_limits as (
+
+    select
+        load_id,
+        max({{ business_midnight_utc(add_days(
+            "cast('" ~ var('data_end') ~ "' as date)" if var('data_end') else business_date('loaded_at'), 2
+        )) }}) as first_future_at
+    from {{ source('contract', 'loaded_files') }}
+    group by load_id
+
+),
+
+ruled as (
+
+    {%- set all_rules = [] -%}
+    {%- for column in contract.columns -%}
+        {%- if column.meta.required -%}
+            {%- do all_rules.append({
+                'condition': 'mapped.' ~ column.name ~ ' is null',
+                'column': column.name,
+                'reason': 'is required and missing',
+            }) -%}
+        {%- endif -%}
+        {%- if column.meta.rule == 'not_negative' -%}
+            {%- do all_rules.append({
+                'condition': 'mapped.' ~ column.name ~ ' < 0',
+                'column': column.name,
+                'reason': 'is negative',
+            }) -%}
+        {%- elif column.meta.rule == 'not_in_future' -%}
+            {%- do all_rules.append({
+                'condition': 'mapped.' ~ column.name ~ ' >= load_limits.first_future_at',
+                'column': column.name,
+                'reason': 'lies in the future, more than a day after the end of the data',
+            }) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- set all_rules = all_rules + rules %}
+    select
+        {%- for column in origin + columns + carried %}
+        mapped.{{ column }},
+        {%- endfor %}
+        case
+            when mapped.reason is not null then mapped.rejected_column
+            {%- for rule in all_rules %}
+            when {{ rule.condition }} then '{{ rule.column }}'
+            {%- endfor %}
+        end as rejected_column,
+        case
+            when mapped.reason is not null then mapped.rejected_value
+            {%- for rule in all_rules %}
+            when {{ rule.condition }} then cast(mapped.{{ rule.column }} as {{ dbt.type_string() }})
+            {%- endfor %}
+        end as rejected_value,
+        case
+            when mapped.reason is not null then mapped.reason
+            {%- for rule in all_rules %}
+            when {{ rule.condition }} then '{{ rule.reason }}'
+            {%- endfor %}
+        end as reason
+    from mapped
+    left join load_limits
+        on mapped.load_id = load_limits.load_id
+
+),
+
+-- Only rows whose key comes twice are compared: a fingerprint of every row would cost more than all else here.
+repeated_keys as (
+
+    select {{ contract.key | join(', ') }}
+    from ruled
+    where reason is null
+    group by {{ contract.key | join(', ') }}
+    having count(*) > 1
+
+),
+
+repeated as (
+
+    select
+        ruled.source_file,
+        ruled.source_row,
+        {%- for column in contract.key %}
+        ruled.{{ column }},
+        {%- endfor %}
+        ruled.updated_at,
+        concat(ruled.source_file, ', row ', cast(ruled.source_row as {{ dbt.type_string() }})) as place,
+        {{ row_fingerprint(qualified('ruled', columns)) }} as fingerprint
+    from ruled
+    inner join repeated_keys
+        on
+        {%- for column in contract.key %}
+            {{ 'and ' if not loop.first }}ruled.{{ column }} is not distinct from repeated_keys.{{ column }}
+        {%- endfor %}
+    where ruled.reason is null
+
+),
+
+numbered as (
+
+    select
+        repeated.*,
+        row_number() over (
+            partition by {{ contract.key | join(', ') }}, fingerprint
+            order by source_file nulls first, source_row nulls first
+        ) as copy_number,
+        rank() over (
+            partition by {{ contract.key | join(', ') }}
+            order by updated_at desc nulls last
+        ) as recency_rank
+    from repeated
+
+),
+
+judged as (
+
+    select
+        source_file,
+        source_row,
+        case
+            when copy_number > 1 then 'copy'
+            when recency_rank > 1 then 'superseded'
+            when latest_count > 1 then 'quarantined'
+        end as row_status,
+        case
+            when copy_number = 1 and recency_rank = 1 and latest_count > 1
+                then concat(
+                    'two different rows have this key and neither is later by updated_at; the other is ',
+                    case when place = first_place then last_place else first_place end
+                )
+        end as reason
+    from (
+        select
+            numbered.*,
+            count(case when copy_number = 1 and recency_rank = 1 then 1 end) over (
+                partition by {{ contract.key | join(', ') }}
+            ) as latest_count,
+            min(case when copy_number = 1 and recency_rank = 1 then place end) over (
+                partition by {{ contract.key | join(', ') }}
+            ) as first_place,
+            max(case when copy_number = 1 and recency_rank = 1 then place end) over (
+                partition by {{ contract.key | join(', ') }}
+            ) as last_place
+        from numbered
+    ) as counted
+
+),
+
+final as (
+
+    select
+        {%- for column in origin + columns + carried %}
+        ruled.{{ column }},
+        {%- endfor %}
+        case
+            when ruled.reason is not null then 'quarantined'
+            else coalesce(judged.row_status, 'accepted')
+        end as row_status,
+        case when judged.reason is not null then '{{ contract.key[0] }}' else ruled.rejected_column end as rejected_column,
+        case
+            when judged.reason is not null then cast(ruled.{{ contract.key[0] }} as {{ dbt.type_string() }})
+            else ruled.rejected_value
+        end as rejected_value,
+        coalesce(ruled.reason, judged.reason) as reason
+    from ruled
+    left join judged
+        on
+            ruled.reason is null
+            and ruled.source_row = judged.source_row
+            and ruled.source_file = judged.source_file
+
+)
+
+select * from final
+{%- endmacro %}
+
+{# A contract table's columns (name, meta) and key, from contract.yml. #}
+{% macro contract_of(table) %}
+    {%- if not execute -%}
+        {{ return({'columns': [], 'key': ['parsing']}) }}
+    {%- endif -%}
+    {%- for node in graph.sources.values() if node.source_name == 'contract' and node.name == table -%}
+        {%- set columns = [] -%}
+        {%- for column in node.columns.values() -%}
+            {%- do columns.append({'name': column.name, 'meta': column.config.meta or column.meta}) -%}
+        {%- endfor -%}
+        {{ return({'columns': columns, 'key': (node.config.meta or node.meta).key}) }}
+    {%- endfor -%}
+{% endmacro %}
+
+{% macro qualified(relation, columns) %}
+    {%- set names = [] -%}
+    {%- for column in columns -%}{%- do names.append(relation ~ '.' ~ column) -%}{%- endfor -%}
+    {{ return(names) }}
+{% endmacro %}
