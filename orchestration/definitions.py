@@ -1,0 +1,65 @@
+"""Dagster's code location: raw files → raw → contract → staging → intermediate → marts → published version.
+
+Importing this module looks at nothing. Settings, mapping and dbt project are read when Dagster asks for the
+definitions, and `tenure run` builds the same definitions with its own progress display.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from expectations import catalog
+from orchestration.defs.automation import WHOLE_RUN, build_schedule, build_sensor
+from orchestration.defs.context import RUN
+from orchestration.defs.dbt.assets import build_dbt_assets, build_exposures, build_source_specs, mart_keys
+from orchestration.defs.ingest.assets import build_landing_assets, build_load_assets
+from orchestration.defs.publish.assets import VERSION_KEY, build_publish_assets
+from orchestration.defs.quality.checks import build_expectation_checks
+from orchestration.lib import telemetry
+from orchestration.lib.lock import run_lock
+from orchestration.lib.mapping import load_mapping
+from orchestration.lib.progress import LineProgress
+from orchestration.lib.running import TenureRun
+from orchestration.lib.settings import Settings
+
+
+def build_definitions(run: TenureRun) -> dg.Definitions:
+    """All definitions of one data set, for `run` itself or for runs that Dagster starts later."""
+    project = run.parsed()
+    suites = catalog.suites()
+    marts = mart_keys(project)
+    return dg.Definitions(
+        assets=[
+            *build_landing_assets(run.mapping),
+            build_load_assets(run.mapping, build_source_specs(project)),
+            build_dbt_assets(project),
+            build_publish_assets(marts, [suite.name for suite in suites]),
+            *build_exposures(project, VERSION_KEY),
+        ],
+        asset_checks=[build_expectation_checks(suites, before_build=frozenset({"raw", "contract"}))],
+        jobs=[WHOLE_RUN],
+        schedules=[build_schedule(run.settings, run.mapping)],
+        sensors=[build_sensor(run.settings, run.mapping)],
+        resources={RUN: _run_resource(run)},
+        # One warehouse file has one writer, and the imports are paid once: never a process per step.
+        executor=dg.in_process_executor,
+    )
+
+
+def _run_resource(run: TenureRun) -> dg.ResourceDefinition:
+    """What the steps share, and the run lock for as long as a Dagster run lasts."""
+
+    @dg.resource
+    def tenure_run(context: dg.InitResourceContext) -> Iterator[TenureRun]:
+        with run_lock(run.settings.lock_path, run.settings.dataset):
+            yield run if run.is_own_process else TenureRun(run.settings, run.mapping, run.progress, project=run.project)
+
+    return tenure_run
+
+
+@dg.definitions
+def definitions() -> dg.Definitions:
+    """The data set named by TENURE_DATASET under TENURE_HOME."""
+    telemetry.turn_off()
+    settings = Settings.resolve()
+    return build_definitions(TenureRun(settings, load_mapping(settings.mapping_path), LineProgress(print)))

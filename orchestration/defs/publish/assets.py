@@ -1,0 +1,97 @@
+"""The checked marts become the version that readers see."""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from orchestration.defs.context import RUN, run_of
+from orchestration.lib.errors import UserError
+from orchestration.lib.progress import counted
+from orchestration.lib.running import TenureRun
+
+VERSION_KEY = dg.AssetKey(["published", "version"])
+REPORT_KEY = dg.AssetKey(["published", "report"])
+
+
+def build_publish_assets(mart_keys: Sequence[dg.AssetKey], suite_names: Sequence[str]) -> dg.AssetsDefinition:
+    """Publishing as one step: the version, and the report rendered from it."""
+
+    @dg.multi_asset(
+        name="publish_version",
+        specs=[
+            dg.AssetSpec(
+                key=VERSION_KEY,
+                deps=mart_keys,
+                group_name="published",
+                description="$TENURE_HOME/versions/N: marts.duckdb, the same as Parquet, manifest.json. `current` "
+                "points to it.",
+                kinds={"duckdb", "parquet"},
+            ),
+            dg.AssetSpec(
+                key=REPORT_KEY,
+                deps=[VERSION_KEY],
+                group_name="published",
+                description="report.html of the version: one page that needs no network.",
+                kinds={"html"},
+            ),
+        ],
+        required_resource_keys={RUN},
+    )
+    def publish_version(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        run = run_of(context)
+        with run.step("publish"):
+            publish(run, suite_names)
+        version = run.version
+        assert version is not None
+        yield dg.MaterializeResult(
+            asset_key=VERSION_KEY,
+            metadata={
+                "version": version.number,
+                "path": dg.MetadataValue.path(str(version.path)),
+                "data_end": str(version.data_end),
+                "tables": len(version.manifest["tables"]),
+            },
+        )
+        yield dg.MaterializeResult(
+            asset_key=REPORT_KEY,
+            metadata={"report": dg.MetadataValue.url(version.report_path.as_uri())},
+        )
+
+    return publish_version
+
+
+def publish(run: TenureRun, suite_names: Sequence[str]) -> None:
+    """Publish what is in the working area, unless something in it was not built or not checked.
+
+    Raises UserError or PublishingError; `current` is then as it was.
+    """
+    from orchestration.lib import publishing
+    from orchestration.lib.contract import personal_columns
+
+    run.progress.stage("Publish")
+    nodes = [
+        unique_id
+        for unique_id, node in run.parsed().manifest_json["nodes"].items()
+        if node["resource_type"] in ("model", "seed", "snapshot", "test")
+        and node["config"].get("materialized") != "ephemeral"
+    ]
+    run.state.keep_nodes(nodes)
+    if obstacles := run.state.obstacles(nodes, suite_names):
+        raise UserError(
+            "Not published: " + "; ".join(obstacles) + ".",
+            "Run the job tenure_run, or materialise what is named and its checks.",
+        )
+    data_docs = run.settings.data_docs_dir
+    run.version = publishing.publish(
+        run.settings,
+        run=run.state.record(),
+        inputs=run.state.inputs,
+        checks=run.state.checks(),
+        data_docs=data_docs if data_docs.is_dir() else None,
+        personal_columns=personal_columns(),
+        reporting_currency=run.mapping.reporting_currency,
+        business_timezone=run.mapping.business_timezone,
+        on_progress=lambda step, count: run.progress.tick(0, 0, step),
+    )
+    tables = run.version.manifest["tables"]
+    run.progress.line(f"version {run.version.number}: {counted(len(tables), 'table')}")
