@@ -1,0 +1,329 @@
+"""The command `tenure`. Imports only what prints help: the rest is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestration.lib.mapping import Mapping
+    from orchestration.lib.progress import Progress
+    from orchestration.lib.running import TenureRun
+    from orchestration.lib.settings import Settings
+
+app = typer.Typer(
+    name="tenure",
+    help="A customer-loyalty warehouse: raw orders and interactions in; checked, published marts out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DatasetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        "-d",
+        help="A name from `tenure datasets`, or the path of a mapping file (.yml). "
+        "Default: TENURE_DATASET, else complete_journey.",
+        show_default=False,
+    ),
+]
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        help="Where everything that a run writes is kept. Default: TENURE_HOME, else ./warehouse.",
+        show_default=False,
+        file_okay=False,
+    ),
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="On failure, show Python's traceback too.")]
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    from orchestration.lib import telemetry
+
+    telemetry.turn_off()
+    if version:
+        show_version()
+        raise typer.Exit
+
+
+@app.command()
+def run(dataset: DatasetOption = None, home: HomeOption = None, verbose: VerboseOption = False) -> None:
+    """Load new files, build the marts, check them, publish them.
+
+    Does nothing when files, mapping and models are those of the last published version. When anything fails, the
+    published version stays what it was and the exit code is 1.
+    """
+    from orchestration.lib.lock import run_lock
+
+    started = time.perf_counter()
+    with _plain_errors(verbose):
+        settings = _settings(dataset, home)
+        with run_lock(settings.lock_path, settings.dataset):
+            mapping = _mapping(settings)
+            if _is_nothing_new(settings, mapping):
+                return
+            finished = _execute(settings, mapping)
+        _show_outcome(finished, time.perf_counter() - started, verbose)
+    if finished.version is None or finished.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def datasets() -> None:
+    """List the data sets that have a mapping, with what each reads."""
+    from orchestration.lib.settings import Settings, known_datasets
+
+    with _plain_errors():
+        for name in known_datasets():
+            mapping = _mapping(Settings.resolve(name, None))
+            typer.echo(f"{name}  ({mapping.business_timezone}, {mapping.reporting_currency})")
+            for source, details in mapping.sources.items():
+                typer.echo(f"    {source}: {', '.join(details.read)}")
+
+
+@app.command("check-mapping")
+def check_mapping(
+    dataset: Annotated[str, typer.Argument(help="A name from `tenure datasets`, or the path of a mapping file.")],
+    verbose: VerboseOption = False,
+) -> None:
+    """Try a mapping on its files without writing anything: files, columns, expressions."""
+    import tempfile
+
+    from orchestration.lib import inputs, loading
+
+    with _plain_errors(verbose), tempfile.TemporaryDirectory() as scratch:
+        settings = _settings(dataset, Path(scratch))
+        mapping = _mapping(settings)
+        columns = loading.check(mapping, inputs.fingerprint(settings, mapping))
+        for source, found in columns.items():
+            typer.echo(f"{source}: {', '.join(name for name, _ in found)}")
+        for table, feeds in mapping.feeds.items():
+            mapped = ", ".join(sorted({column for feed in feeds for column in feed.columns}))
+            typer.echo(f"{table} <- {', '.join(feed.source for feed in feeds)}: {mapped}")
+        typer.echo(f"{settings.mapping_path} fits its files.")
+
+
+@app.command()
+def versions(home: HomeOption = None) -> None:
+    """List the published versions, oldest first; * marks the current one."""
+    from orchestration.lib import publishing
+
+    with _plain_errors():
+        settings = _settings(None, home)
+        current = publishing.current(settings)
+        found = publishing.versions(settings)
+        for version in found:
+            mark = "*" if current and version.number == current.number else " "
+            typer.echo(
+                f"{mark} {version.number:>4}  {version.dataset:<24} data through {version.data_end}  "
+                f"published {version.created_at:%Y-%m-%d %H:%M} UTC"
+            )
+        if not found:
+            typer.echo(f"No version is published in {settings.home} yet: `tenure run` makes the first.")
+
+
+@app.command()
+def report(home: HomeOption = None) -> None:
+    """Print the path of the current version's report (one HTML page, needs no network)."""
+    from orchestration.lib import publishing
+
+    with _plain_errors():
+        settings = _settings(None, home)
+        version = publishing.current(settings)
+        if version is None:
+            typer.echo(f"No version is published in {settings.home} yet: `tenure run` makes the first.", err=True)
+            raise typer.Exit(1)
+        typer.echo(settings.current / version.report_path.name)
+
+
+@app.command("version")
+def show_version() -> None:
+    """Show the version of Tenure."""
+    from importlib.metadata import version
+
+    typer.echo(f"tenure {version('tenure')}")
+
+
+def _settings(dataset: str | None, home: Path | None) -> Settings:
+    from orchestration.lib.settings import Settings
+
+    return Settings.resolve(dataset, home)
+
+
+def _mapping(settings: Settings) -> Mapping:
+    from orchestration.lib.mapping import load_mapping
+
+    return load_mapping(settings.mapping_path)
+
+
+def _is_nothing_new(settings: Settings, mapping: Mapping) -> bool:
+    """Whether the newest version of this data set was made of just these inputs; says so, and makes it current."""
+    from orchestration.lib import inputs, publishing
+
+    last = publishing.latest(settings)
+    if last is None or last.inputs_digest != inputs.fingerprint(settings, mapping).digest:
+        return False
+    typer.echo(
+        f"Nothing new since version {last.number} (published {last.created_at:%Y-%m-%d %H:%M} UTC): no work done."
+    )
+    current = publishing.current(settings)
+    if current is None or current.number != last.number:
+        publishing.activate(settings, last.number)
+        was = f"version {current.number} ({current.dataset})" if current else "nothing"
+        typer.echo(f"{settings.current} showed {was} and shows version {last.number} ({last.dataset}) again.")
+    typer.echo(f"Report: {settings.current / last.report_path.name}")
+    return True
+
+
+def _execute(settings: Settings, mapping: Mapping) -> TenureRun:
+    from rich.console import Console
+
+    from orchestration.lib.progress import LineProgress, RichProgress
+
+    console = Console()
+    console.print(f"Tenure run of '{settings.dataset}' into {settings.home}", highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        return _executed(settings, mapping, LineProgress(lambda text: print(text, flush=True)))
+    with RichProgress(console) as progress:
+        return _executed(settings, mapping, progress)
+
+
+def _executed(settings: Settings, mapping: Mapping, progress: Progress) -> TenureRun:
+    # The line before this import is the first sign of life: the imports take some seconds.
+    progress.stage("Start dbt and Dagster")
+    from orchestration.lib.executing import execute
+    from orchestration.lib.running import TenureRun
+
+    run = TenureRun(settings, mapping, progress, is_own_process=True)
+    execute(run)
+    return run
+
+
+def _show_outcome(run: TenureRun, seconds: float, verbose: bool) -> None:
+    from rich.console import Console
+
+    if run.version is not None and not run.failures:
+        _show_success(Console(soft_wrap=True), run, seconds)
+    else:
+        _show_failure(Console(stderr=True), run, verbose)
+
+
+def _show_success(console: Console, run: TenureRun, seconds: float) -> None:
+    from rich.table import Table
+
+    version = run.version
+    assert version is not None
+    current, figures = run.settings.current, run.figures
+    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2))
+    table.add_row("rows read", f"{figures.get('rows_read', 0):,} new, {figures.get('rows_total', 0):,} in all")
+    table.add_row("quarantined", f"{_quarantined(run):,}")
+    table.add_row("marts built", f"{len(version.manifest['tables']):,}")
+    table.add_row(
+        "checks passed",
+        f"{figures.get('dbt_tests_passed', 0):,} of {figures.get('dbt_tests', 0):,} dbt tests, "
+        f"{figures.get('rules_passed', 0):,} of {figures.get('rules', 0):,} expectations",
+    )
+    table.add_row("version", f"{version.number}, data through {version.data_end}, {seconds:.0f} s")
+    table.add_row("marts", str(current / version.marts_path.name))
+    table.add_row("parquet", str(current / "parquet"))
+    table.add_row("report", str(current / version.report_path.name))
+    if (version.path / "data_docs").is_dir():
+        table.add_row("data docs", str(current / "data_docs" / "index.html"))
+    console.print()
+    console.print(table, highlight=False)
+
+
+def _quarantined(run: TenureRun) -> int:
+    """Rows in quarantine, as the published quarantine summary counts them."""
+    import duckdb
+
+    assert run.version is not None
+    with duckdb.connect(str(run.version.marts_path), read_only=True) as connection:
+        try:
+            row = connection.execute("select sum(row_count) from quality.quarantine_summary").fetchone()
+        except duckdb.CatalogException:
+            return 0
+    return int(row[0]) if row and row[0] else 0
+
+
+def _show_failure(console: Console, run: TenureRun, verbose: bool) -> None:
+    from rich.panel import Panel
+    from rich.text import Text
+
+    from orchestration.lib.executing import log_path
+    from orchestration.lib.publishing import PublishingError, current
+    from orchestration.lib.running import describe
+
+    body = "\n\n".join(describe(failure) for failure in run.failures[:10])
+    if len(run.failures) > 10:
+        body += f"\n\n… and {len(run.failures) - 10} more."
+    console.print(Panel(Text(body), title=_failed_title(run), title_align="left", border_style="red"))
+    try:
+        shown = current(run.settings)
+        state = f"still shows version {shown.number} ({shown.dataset})" if shown else "does not exist yet"
+    except PublishingError as error:
+        state = f"is broken: {error}"
+    console.print(f"Nothing was published: {run.settings.current} {state}.", highlight=False, soft_wrap=True)
+    console.print(f"Details: {log_path(run)}", highlight=False, soft_wrap=True)
+    if verbose:
+        for failure in run.failures:
+            if failure.trace:
+                console.print(failure.trace, markup=False, highlight=False, soft_wrap=True)
+
+
+def _failed_title(run: TenureRun) -> str:
+    words = {
+        "prepare": " while preparing",
+        "load": " while loading the raw files",
+        "build": " while building the marts",
+        "check": ": checks did not pass",
+        "publish": " while publishing",
+    }
+    step = run.failures[0].step if run.failures else ""
+    return f"The run of '{run.settings.dataset}' failed{words.get(step, '')}"
+
+
+@contextmanager
+def _plain_errors(verbose: bool = False) -> Iterator[None]:
+    """What a user can act on is shown in plain words, exit code 1; Ctrl-C is exit code 130."""
+    from orchestration.lib.errors import UserError
+
+    try:
+        yield
+    except UserError as error:
+        if verbose:
+            raise
+        typer.echo(f"Error: {error.what}", err=True)
+        if error.remedy:
+            typer.echo(error.remedy, err=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        typer.echo("Interrupted; the published version is as it was.", err=True)
+        sys.exit(130)
+    except RuntimeError as error:
+        if verbose or type(error).__name__ != "PublishingError":
+            raise
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+if __name__ == "__main__":
+    app()
