@@ -154,6 +154,28 @@ def report(home: HomeOption = None) -> None:
         typer.echo(settings.current / version.report_path.name)
 
 
+@app.command()
+def dev(
+    dataset: DatasetOption = None,
+    home: HomeOption = None,
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000,
+) -> None:
+    """Open Dagster's page on 127.0.0.1: lineage, checks, runs, schedule, sensor."""
+    import os
+
+    from orchestration.lib import telemetry
+
+    with _plain_errors():
+        settings = _settings(dataset, home)
+        _mapping(settings)
+        os.environ["DAGSTER_HOME"] = str(telemetry.prepare_dagster_home(settings.dagster_home))
+        os.environ["TENURE_HOME"] = str(settings.home)
+        os.environ["TENURE_DATASET"] = str(settings.mapping_path)
+        module = ["-m", "orchestration.definitions"]
+        dagster = [sys.executable, "-m", "dagster", "dev", *module, "--host", "127.0.0.1", "--port", str(port)]
+        os.execv(sys.executable, dagster)
+
+
 @app.command("version")
 def show_version() -> None:
     """Show the version of Tenure."""
