@@ -1,4 +1,4 @@
-"""The raw contract as the loader sees it, read from `dbt_project/models/staging/contract.yml`."""
+"""The raw contract as the loader sees it, read from the dbt project's vars."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ class ContractTable:
 @cache
 def contract_tables() -> dict[str, ContractTable]:
     """The contract tables by name, in the order of the file."""
-    path = PROJECT_ROOT / "dbt_project" / "models" / "staging" / "contract.yml"
-    source = yaml.safe_load(path.read_text())["sources"][0]
-    tables = {}
-    for table in source["tables"]:
-        if "columns" not in table:
-            continue
-        columns = tuple(
-            ContractColumn(
-                name=column["name"],
-                contract_type=column["config"]["meta"]["contract_type"],
-                is_required=column["config"]["meta"].get("required", False),
-                is_personal=column["config"]["meta"].get("personal", False),
-            )
-            for column in table["columns"]
+    path = PROJECT_ROOT / "dbt_project" / "dbt_project.yml"
+    contract = yaml.safe_load(path.read_text(encoding="utf-8"))["vars"]["contract"]
+    return {
+        name: ContractTable(
+            name,
+            tuple(
+                ContractColumn(
+                    name=column,
+                    contract_type=rules["type"],
+                    is_required=rules.get("required", False),
+                    is_personal=rules.get("personal", False),
+                )
+                for column, rules in table["columns"].items()
+            ),
         )
-        tables[table["name"]] = ContractTable(table["name"], columns)
-    return tables
+        for name, table in contract.items()
+    }
 
 
 def personal_columns() -> frozenset[str]:

@@ -2,15 +2,15 @@
   Every row of a contract table with its fate: accepted, copy (equal to an accepted one), superseded (replaced by a
   copy with a later updated_at) or quarantined (with column, value and reason).
 
-  table:    contract table; its required columns, rules and key are read from contract.yml.
+  table:    contract table; its required columns, rules and key stand under vars.contract.
   relation: CTE or table with the contract's columns; the mapped rows by default.
   rules:    further rules, {condition, column, reason}; a row that meets one is quarantined.
   carried:  further columns of the relation that come out as they are.
 #}
 {% macro checked_rows(table, relation=none, rules=[], carried=[]) -%}
-{%- set contract = contract_of(table) -%}
+{%- set contract = var('contract')[table] -%}
 {%- set relation = relation or source('contract', table) -%}
-{%- set columns = contract.columns | map(attribute='name') | list -%}
+{%- set columns = contract.columns.keys() | list -%}
 {%- set origin = ['source_file', 'source_row', 'load_id', 'source_row_count'] -%}
 with mapped as (
 
@@ -34,24 +34,24 @@ load_limits as (
 ruled as (
 
     {%- set all_rules = [] -%}
-    {%- for column in contract.columns -%}
-        {%- if column.meta.required -%}
+    {%- for column, meta in contract.columns.items() -%}
+        {%- if meta.required -%}
             {%- do all_rules.append({
-                'condition': 'mapped.' ~ column.name ~ ' is null',
-                'column': column.name,
+                'condition': 'mapped.' ~ column ~ ' is null',
+                'column': column,
                 'reason': 'is required and missing',
             }) -%}
         {%- endif -%}
-        {%- if column.meta.rule == 'not_negative' -%}
+        {%- if meta.rule == 'not_negative' -%}
             {%- do all_rules.append({
-                'condition': 'mapped.' ~ column.name ~ ' < 0',
-                'column': column.name,
+                'condition': 'mapped.' ~ column ~ ' < 0',
+                'column': column,
                 'reason': 'is negative',
             }) -%}
-        {%- elif column.meta.rule == 'not_in_future' -%}
+        {%- elif meta.rule == 'not_in_future' -%}
             {%- do all_rules.append({
-                'condition': 'mapped.' ~ column.name ~ ' >= load_limits.first_future_at',
-                'column': column.name,
+                'condition': 'mapped.' ~ column ~ ' >= load_limits.first_future_at',
+                'column': column,
                 'reason': 'lies in the future, more than a day after the end of the data',
             }) -%}
         {%- endif -%}
@@ -194,20 +194,6 @@ final as (
 
 select * from final
 {%- endmacro %}
-
-{# A contract table's columns (name, meta) and key, from contract.yml. #}
-{% macro contract_of(table) %}
-    {%- if not execute -%}
-        {{ return({'columns': [], 'key': ['parsing']}) }}
-    {%- endif -%}
-    {%- for node in graph.sources.values() if node.source_name == 'contract' and node.name == table -%}
-        {%- set columns = [] -%}
-        {%- for column in node.columns.values() -%}
-            {%- do columns.append({'name': column.name, 'meta': column.config.meta or column.meta}) -%}
-        {%- endfor -%}
-        {{ return({'columns': columns, 'key': (node.config.meta or node.meta).key}) }}
-    {%- endfor -%}
-{% endmacro %}
 
 {% macro qualified(relation, columns) %}
     {%- set names = [] -%}

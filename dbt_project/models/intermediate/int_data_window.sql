@@ -14,6 +14,7 @@ interactions as (
 bounds as (
 
     select
+        min(ordered_at) as first_order_at,
         min(ordered_at) as first_at,
         max(ordered_at) as last_at
     from orders
@@ -22,6 +23,7 @@ bounds as (
     union all
 
     select
+        cast(null as timestamp) as first_order_at,
         min(occurred_at) as first_at,
         max(occurred_at) as last_at
     from interactions
@@ -31,7 +33,8 @@ bounds as (
 dates as (
 
     select
-        {{ business_date('min(first_at)') }} as data_start_on,
+        {{ business_date('min(first_at)') }} as first_event_on,
+        {{ business_date('coalesce(min(first_order_at), min(first_at))') }} as data_start_on,
         {% if var('data_end') -%}
         cast('{{ var("data_end") }}' as date) as data_end_on
         {%- else -%}
@@ -44,6 +47,7 @@ dates as (
 final as (
 
     select
+        first_event_on,
         data_start_on,
         data_end_on,
         {{ period_start('month', 'data_start_on') }} as first_month,

@@ -8,7 +8,7 @@ with data_window as (
 days as (
 
     {{ day_spine(
-        "(select " ~ period_start('year', 'data_start_on') ~ " from data_window)",
+        "(select " ~ period_start('year', 'first_event_on') ~ " from data_window)",
         "(select " ~ add_days(add_months(period_start('year', 'data_end_on'), 12), -1) ~ " from data_window)"
     ) }}
 
@@ -26,7 +26,7 @@ final as (
         {{ iso_weekday('days.day') }} as iso_weekday,
         {{ year_month('days.day') }} as month_label,
         {{ iso_weekday('days.day') }} >= 6 as is_weekend,
-        days.day between data_window.data_start_on and data_window.data_end_on as is_in_data
+        days.day between data_window.first_event_on and data_window.data_end_on as is_in_data
     from days
     cross join data_window
 
