@@ -1,0 +1,520 @@
+"""Write, audit, publish: how a checked set of marts becomes the version that readers see.
+
+A version is a directory `versions/<N>` that never changes once it has its number. `current` is a symbolic link to one
+of them. Everything is written under a name that readers do not look at, brought to disk, renamed in one step, and only
+then does the link move, again in one step. A reader that has the old version open goes on reading it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestration.lib.errors import UserError
+from orchestration.lib.lock import run_lock
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from orchestration.lib.settings import Settings
+
+MARTS_FILE = "marts.duckdb"  # constant in every version: views carry the catalog name, which comes from the file name
+MANIFEST_FILE = "manifest.json"
+MANIFEST_FORMAT = 1
+REPORT_FILE = "report.html"
+BUILDING_PREFIX = ".building-"
+REMOVING_PREFIX = ".removing-"
+DEFAULT_KEEP = 5
+
+Progress = Callable[[str, int | None], None]
+"""Called as a step begins, with its name and, where there is one, a number of things to do."""
+
+log = logging.getLogger(__name__)
+
+
+class PublishingError(UserError):
+    """A version was not published or not activated; the message says why and what is current now."""
+
+
+@dataclass(frozen=True)
+class RunStep:
+    """One step of a run: rows it wrote (None where it writes none), seconds it took, `ok` or how else it ended."""
+
+    step: str
+    row_count: int | None
+    seconds: float
+    status: str = "ok"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The run that asks for a version: its id, its UTC start and the steps done so far, in order."""
+
+    run_id: str
+    started_at: datetime
+    steps: tuple[RunStep, ...] = ()
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One check as it came out. `table` is `schema.table` or '' for a check of the whole; `observed` is for people."""
+
+    name: str
+    table: str
+    tool: str
+    passed: bool
+    is_blocking: bool = True
+    observed: str = ""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One published version: `path` is its directory, `manifest` the content of its manifest.json."""
+
+    number: int
+    path: Path
+    manifest: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def dataset(self) -> str:
+        return str(self.manifest["dataset"])
+
+    @property
+    def created_at(self) -> datetime:
+        return datetime.fromisoformat(self.manifest["created_at"])
+
+    @property
+    def data_start(self) -> date | None:
+        return _as_date(self.manifest["data_start"])
+
+    @property
+    def data_end(self) -> date | None:
+        return _as_date(self.manifest["data_end"])
+
+    @property
+    def inputs_digest(self) -> str | None:
+        digest: str | None = self.manifest["inputs"].get("digest")
+        return digest
+
+    @property
+    def marts_path(self) -> Path:
+        return self.path / MARTS_FILE
+
+    @property
+    def report_path(self) -> Path:
+        return self.path / REPORT_FILE
+
+
+def versions(settings: Settings) -> list[Version]:
+    """All published versions, of every data set, oldest first. A directory without a readable manifest is left out."""
+    found = (_read_version(settings.versions_dir / str(number)) for number in _numbers(settings.versions_dir))
+    return [version for version in found if version is not None]
+
+
+def current(settings: Settings) -> Version | None:
+    """The version that readers see now, of whatever data set, or None before the first publish.
+
+    Raises PublishingError where `current` points to something that is not a version.
+    """
+    if not settings.current.is_symlink():
+        return None
+    version = _read_version(settings.current.resolve())
+    if version is None:
+        raise PublishingError(f"{settings.current} points to {os.readlink(settings.current)}, which is not a version")
+    return version
+
+
+def latest(settings: Settings) -> Version | None:
+    """The newest version of this data set, whether it is current or not."""
+    own = [version for version in versions(settings) if version.dataset == settings.dataset]
+    return own[-1] if own else None
+
+
+def activate(settings: Settings, number: int) -> Version:
+    """Make an existing version current in one step: after a switch of data set, or to go back.
+
+    Raises PublishingError if there is no such version, LockHeldError while another process publishes; `current` is then
+    as it was.
+    """
+    with _exclusive(settings):
+        version = _read_version(settings.versions_dir / str(number))
+        if version is None or not version.marts_path.is_file():
+            known = ", ".join(str(each.number) for each in versions(settings)) or "none"
+            raise PublishingError(f"there is no version {number} in {settings.versions_dir} (there is: {known})")
+        _point_current(settings, version.number)
+        return version
+
+
+def publish(
+    settings: Settings,
+    *,
+    run: RunRecord,
+    inputs: Mapping[str, Any],
+    checks: Sequence[CheckResult],
+    data_docs: Path | None = None,
+    personal_columns: Collection[str] = (),
+    reporting_currency: str = "",
+    business_timezone: str = "",
+    is_synthetic: bool = False,
+    keep: int = DEFAULT_KEEP,
+    on_progress: Progress = lambda step, count: None,
+) -> Version:
+    """Copy the marts of the working area into a new version, audit the copy, and make it current.
+
+    `inputs` goes into the manifest as it is (JSON); its `digest` tells a later run whether anything is new.
+    `personal_columns` are the columns that may not be in a version: `column`, `table.column` or `schema.table.column`.
+    `keep` versions of this data set remain, and the current one always does. With fewer than 2, a reader that looked
+    `current` up just before a publish can find its version gone.
+
+    Raises PublishingError, with `current` untouched and nothing left behind, where a blocking check has failed, the
+    copy holds what it should not, or anything at all goes wrong before the link moves; LockHeldError while another
+    process publishes.
+    """
+    if keep < 1:
+        raise ValueError(f"keep must be at least 1, not {keep}")
+    failed = [check for check in checks if check.is_blocking and not check.passed]
+    if failed:
+        raise PublishingError(_not_published(settings, "blocking checks failed: " + _names(failed)))
+    if not settings.marts_path.is_file():
+        raise PublishingError(_not_published(settings, f"there are no marts at {settings.marts_path}"))
+    with _exclusive(settings):
+        _remove_leftovers(settings)
+        building = settings.versions_dir / f"{BUILDING_PREFIX}{os.getpid()}"
+        number = max(_numbers(settings.versions_dir), default=0) + 1
+        try:
+            building.mkdir()
+            manifest = _build(
+                settings, building, number, run, inputs, checks, data_docs, personal_columns,
+                {
+                    "reporting_currency": reporting_currency,
+                    "business_timezone": business_timezone,
+                    "is_synthetic": is_synthetic,
+                },
+                on_progress,
+            )  # fmt: skip
+            on_progress("bring to disk", len(manifest["files"]))
+            _sync_tree(building)
+            on_progress("name the version", number)
+            target = settings.versions_dir / str(number)
+            os.rename(building, target)
+            _sync_directory(settings.versions_dir)
+            on_progress("make it current", number)
+            _point_current(settings, number)
+        except Exception as error:
+            shutil.rmtree(building, ignore_errors=True)
+            raise PublishingError(_not_published(settings, _reason(error))) from error
+        on_progress("remove old versions", None)
+        _prune(settings, keep)
+    return Version(number=number, path=target, manifest=manifest)
+
+
+def _build(
+    settings: Settings,
+    building: Path,
+    number: int,
+    run: RunRecord,
+    inputs: Mapping[str, Any],
+    checks: Sequence[CheckResult],
+    data_docs: Path | None,
+    personal_columns: Collection[str],
+    facts: Mapping[str, Any],
+    on_progress: Progress,
+) -> dict[str, Any]:
+    """Fill the directory `building` with everything of version `number`; returns its manifest, already written."""
+    from orchestration.lib.report import render_report
+
+    marts = building / MARTS_FILE
+    on_progress("copy marts", settings.marts_path.stat().st_size)
+    _checkpoint(settings.marts_path)
+    shutil.copyfile(settings.marts_path, marts)
+    on_progress("write run log", len(run.steps))
+    _write_run_log(marts, _previous_run_log(settings), run, number)
+    on_progress("audit copy", None)
+    audit(marts, personal_columns)
+    on_progress("write parquet", None)
+    with _open(marts) as connection:
+        tables = _write_parquet(connection, building / "parquet")
+        data_start, data_end = _data_window(connection)
+    manifest: dict[str, Any] = {
+        "format": MANIFEST_FORMAT,
+        "version": number,
+        "dataset": settings.dataset,
+        **facts,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data_start": data_start and data_start.isoformat(),
+        "data_end": data_end and data_end.isoformat(),
+        "code": _code_versions(),
+        "run": {"run_id": run.run_id, "started_at": run.started_at.astimezone(UTC).isoformat(timespec="seconds")},
+        "tables": tables,
+        "checks": [asdict(check) for check in checks],
+        "inputs": dict(inputs),
+    }
+    on_progress("render report", None)
+    render_report(marts, building / REPORT_FILE, manifest_info=manifest)
+    if data_docs is not None:
+        on_progress("copy data docs", None)
+        shutil.copytree(data_docs, building / "data_docs")
+    on_progress("write manifest", None)
+    manifest["files"] = [_file_entry(path, building) for path in _files(building)]
+    (building / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1, sort_keys=False) + "\n", encoding="utf-8")
+    return manifest
+
+
+# --- the marts file
+
+
+def audit(marts: Path, personal_columns: Collection[str] = ()) -> None:
+    """Check that a marts file can stand alone in front of readers.
+
+    Opened read-only and with access to anything outside denied, every view must still bind, and none of
+    `personal_columns` may be there. Raises PublishingError naming the view or the columns.
+    """
+    import duckdb
+
+    personal = {name.lower() for name in personal_columns}
+    with _open(marts, config={"enable_external_access": "false"}) as connection:
+        for schema, view in connection.execute(
+            "select schema_name, view_name from duckdb_views() where not internal order by all"
+        ).fetchall():
+            try:
+                connection.execute(f"select * from {_quoted(schema, view)} limit 0")
+            except duckdb.Error as error:
+                raise PublishingError(f"view {schema}.{view} needs something outside of the marts: {error}") from error
+        columns = connection.execute(
+            "select schema_name, table_name, column_name from duckdb_columns() where not internal order by all"
+        ).fetchall()
+    exposed = [
+        f"{schema}.{table}.{column}"
+        for schema, table, column in columns
+        if personal & {name.lower() for name in (column, f"{table}.{column}", f"{schema}.{table}.{column}")}
+    ]
+    if exposed:
+        raise PublishingError("personal data may not be published: " + ", ".join(exposed))
+
+
+def _checkpoint(marts: Path) -> None:
+    """Bring the write-ahead log into the file, so that the file alone is the database."""
+    with _open(marts, read_only=False) as connection:
+        connection.execute("checkpoint")
+    if Path(f"{marts}.wal").exists():
+        raise PublishingError(f"{marts} still has changes in its write-ahead log: is another process writing to it?")
+
+
+def _previous_run_log(settings: Settings) -> Path | None:
+    """The run log of the data set's newest version. The Parquet copy: reading it locks nobody out."""
+    previous = latest(settings)
+    path = previous and previous.path / "parquet" / "quality" / "run_log.parquet"
+    return path if path and path.is_file() else None
+
+
+def _write_run_log(marts: Path, previous: Path | None, run: RunRecord, number: int) -> None:
+    with _open(marts, read_only=False) as connection:
+        connection.execute("create schema if not exists quality")
+        connection.execute("drop table if exists quality.run_log")
+        connection.execute("""
+            create table quality.run_log (
+                run_id varchar not null,
+                version bigint not null,
+                step varchar not null,
+                row_count bigint,
+                seconds double not null,
+                status varchar not null
+            )
+        """)
+        connection.execute("""
+            comment on table quality.run_log is
+            'One row per run and step, for every published run of this data set. Primary key: run_id, step.'
+        """)
+        columns = "run_id, version, step, row_count, seconds, status"
+        if previous is not None:
+            connection.execute(
+                f"insert into quality.run_log ({columns}) select {columns} from read_parquet(?) where run_id <> ?",
+                [str(previous), run.run_id],
+            )
+        for step in run.steps:
+            connection.execute(
+                f"insert into quality.run_log ({columns}) values (?, ?, ?, ?, ?, ?)",
+                [run.run_id, number, step.step, step.row_count, step.seconds, step.status],
+            )
+        connection.execute("checkpoint")
+
+
+def _write_parquet(connection: duckdb.DuckDBPyConnection, directory: Path) -> dict[str, dict[str, int]]:
+    """Write every table and view as `<schema>/<table>.parquet`; returns {`schema.table`: {`row_count`: rows}}."""
+    tables: dict[str, dict[str, int]] = {}
+    for schema, table in connection.execute("""
+        select table_schema, table_name
+        from information_schema.tables
+        where table_catalog = current_database() and table_schema not in ('information_schema', 'pg_catalog')
+        order by all
+    """).fetchall():
+        path = directory / schema / f"{table}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        row = connection.execute(
+            f"copy {_quoted(schema, table)} to {_literal(path)} (format parquet, compression zstd)"
+        ).fetchone()
+        tables[f"{schema}.{table}"] = {"row_count": row[0] if row else 0}
+    return tables
+
+
+def _data_window(connection: duckdb.DuckDBPyConnection) -> tuple[date | None, date | None]:
+    """First and last day that the raw data covers, from the calendar; None where there is no data."""
+    row = connection.execute("select min(date_on), max(date_on) from core.dim_dates where is_in_data").fetchone()
+    return row if row else (None, None)
+
+
+@contextmanager
+def _open(
+    path: Path, *, read_only: bool = True, config: Mapping[str, str] | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    import duckdb
+
+    connection = duckdb.connect(str(path), read_only=read_only, config=dict(config or {}))
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _quoted(*names: str) -> str:
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def _literal(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+# --- files, names and the link
+
+
+def _exclusive(settings: Settings) -> AbstractContextManager[None]:
+    """The right to change `versions/` and `current`, apart from the run lock: going back must not wait for a long run.
+
+    Raises LockHeldError if another process has it. It goes with its process, so what is left over when it is free
+    belongs to nobody.
+    """
+    return run_lock(settings.versions_dir / ".lock", settings.dataset)
+
+
+def _numbers(versions_dir: Path) -> list[int]:
+    if not versions_dir.is_dir():
+        return []
+    return sorted(int(entry.name) for entry in versions_dir.iterdir() if entry.name.isdecimal())
+
+
+def _read_version(path: Path) -> Version | None:
+    try:
+        manifest = json.loads((path / MANIFEST_FILE).read_text(encoding="utf-8"))
+        return Version(number=int(manifest["version"]), path=path, manifest=manifest)
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _point_current(settings: Settings, number: int) -> None:
+    """Swap the link by renaming a new one over it: at every instant `current` is the old or the new version."""
+    target = os.path.relpath(settings.versions_dir / str(number), settings.current.parent)
+    if settings.current.is_symlink() and os.readlink(settings.current) == target:
+        return
+    temporary = settings.current.with_name(f".{settings.current.name}-{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target, target_is_directory=True)
+    os.replace(temporary, settings.current)
+    _sync_directory(settings.current.parent)
+
+
+def _remove_leftovers(settings: Settings) -> None:
+    """Remove what killed publishers left; the caller holds the lock, so none of it is in use."""
+    for entry in settings.versions_dir.iterdir():
+        if entry.name.startswith((BUILDING_PREFIX, REMOVING_PREFIX)):
+            shutil.rmtree(entry, ignore_errors=True)
+    for link in settings.current.parent.glob(f".{settings.current.name}-*"):
+        link.unlink(missing_ok=True)
+
+
+def _prune(settings: Settings, keep: int) -> None:
+    """Remove all but the last `keep` versions of the data set, never the current one.
+
+    A version first loses its number, so that a half removed one is never taken for a version. Trouble here is a
+    warning: the new version is published already.
+    """
+    shown = settings.current.resolve()
+    own = [version for version in versions(settings) if version.dataset == settings.dataset]
+    for version in own[:-keep]:
+        if version.path.resolve() == shown:
+            continue
+        removing = settings.versions_dir / f"{REMOVING_PREFIX}{version.number}"
+        try:
+            os.rename(version.path, removing)
+            shutil.rmtree(removing)
+        except OSError as error:
+            log.warning("version %s could not be removed: %s", version.number, error)
+
+
+def _files(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.rglob("*") if path.is_file())
+
+
+def _file_entry(path: Path, base: Path) -> dict[str, Any]:
+    with open(path, "rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    return {"path": path.relative_to(base).as_posix(), "bytes": path.stat().st_size, "sha256": digest}
+
+
+def _sync_tree(directory: Path) -> None:
+    """Bring a directory's files and names to disk; files become read-only, since a version never changes."""
+    for path in _files(directory):
+        path.chmod(0o444)
+        _sync_file(path)
+    for path in [*(entry for entry in directory.rglob("*") if entry.is_dir()), directory]:
+        _sync_directory(path)
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_sync_directory = _sync_file  # a directory is opened and synced in just the same way
+
+
+# --- words
+
+
+def _not_published(settings: Settings, reason: str) -> str:
+    try:
+        shown = current(settings)
+    except PublishingError as error:
+        return f"not published: {reason}; {error}"
+    state = f"version {shown.number} ({shown.dataset}) stays current" if shown else "there is no current version yet"
+    return f"not published: {reason}; {state}"
+
+
+def _reason(error: Exception) -> str:
+    return error.what if isinstance(error, PublishingError) else f"{type(error).__name__}: {error}"
+
+
+def _names(checks: Sequence[CheckResult], most: int = 5) -> str:
+    shown = [f"{check.table}: {check.name}" if check.table else check.name for check in checks[:most]]
+    return ", ".join(shown) + (f" and {len(checks) - most} more" if len(checks) > most else "")
+
+
+def _code_versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {package: version(package) for package in ("tenure", "duckdb", "dbt-core", "great-expectations")}
+
+
+def _as_date(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None

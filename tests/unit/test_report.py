@@ -1,0 +1,345 @@
+"""The report's numbers, words and page, from small marts whose answers can be worked out by hand."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from datetime import date
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from orchestration.lib.report import figures, render_report
+from orchestration.lib.report.figures import Chart, Context, Section
+
+SCHEMA = """
+create schema core; create schema retention; create schema quality;
+create table core.dim_customers (customer_id text, order_count bigint, purchase_day_count bigint);
+create table core.fct_orders (net_amount decimal(18, 2), is_identified boolean, is_valid_sale boolean);
+create table retention.retention_cohorts (
+    period_grain text, retention_mode text, segment_name text, segment_value text, cohort_start_on date,
+    cohort_label text, period_index bigint, cohort_size bigint, eligible_count bigint, active_count bigint,
+    active_on_or_after_count bigint, retention_rate double
+);
+create table retention.growth_accounting (
+    period_grain text, period_start_on date, active_count bigint, new_count bigint, retained_count bigint,
+    resurrected_count bigint, churned_count bigint, quick_ratio double, revenue_amount decimal(18, 2),
+    new_amount decimal(18, 2), resurrected_amount decimal(18, 2), expansion_amount decimal(18, 2),
+    contraction_amount decimal(18, 2), churned_amount decimal(18, 2), is_left_truncated boolean, is_complete boolean
+);
+create table retention.net_revenue_retention (
+    "window" text, window_end_on date, base_count bigint, base_amount decimal(18, 2), kept_amount decimal(18, 2),
+    nrr_rate double, grr_rate double, new_amount decimal(18, 2), resurrected_amount decimal(18, 2)
+);
+create table retention.repeat_purchase_curves (
+    from_purchase_number integer, days_since bigint, at_risk_count bigint, survival_rate double, lower_rate double,
+    upper_rate double
+);
+create table retention.revenue_by_cohort (cohort_month date, "month" date, net_amount decimal(18, 2));
+create table quality.load_accounting (
+    load_id text, table_name text, rows_read bigint, accepted_count bigint, quarantined_count bigint,
+    copy_count bigint, superseded_count bigint, filtered_count bigint
+);
+create table quality.quarantine_summary (load_id text, table_name text, reason text, row_count bigint);
+"""
+
+# Cohorts of 10 and 20 customers; of the second, month 2 has not elapsed. Other grains and segments must stay out.
+ROWS = """
+insert into core.dim_customers values ('a', 3, 2), ('b', 1, 1), ('c', 1, 1), ('d', 0, 0);
+insert into core.fct_orders values (10.25, true, true), (5, false, true), (-3, true, true), (0, true, false);
+insert into retention.retention_cohorts values
+    ('month', 'calendar', 'all', 'all', '2024-01-01', '2024-01', 0, 10, 10, 10, 10, 1.0),
+    ('month', 'calendar', 'all', 'all', '2024-01-01', '2024-01', 1, 10, 10, 4, 6, 0.4),
+    ('month', 'calendar', 'all', 'all', '2024-01-01', '2024-01', 2, 10, 10, 3, 3, 0.3),
+    ('month', 'calendar', 'all', 'all', '2024-01-01', '2024-01', 3, 10, 0, null, null, null),
+    ('month', 'calendar', 'all', 'all', '2024-02-01', '2024-02', 0, 20, 20, 20, 20, 1.0),
+    ('month', 'calendar', 'all', 'all', '2024-02-01', '2024-02', 1, 20, 20, 2, 5, 0.1),
+    ('month', 'calendar', 'all', 'all', '2024-02-01', '2024-02', 2, 20, 0, null, null, null),
+    ('month', 'rolling', 'all', 'all', '2024-01-01', '2024-01', 1, 10, 10, 9, 9, 0.9),
+    ('month', 'calendar', 'channel', 'web', '2024-01-01', '2024-01', 1, 5, 5, 5, 5, 1.0),
+    ('week', 'calendar', 'all', 'all', '2024-01-01', '2024-W01', 1, 10, 10, 9, 9, 0.9);
+insert into retention.growth_accounting values
+    ('month', '2024-01-01', 10, 10, 0, 0, 0, null, 100, 100, 0, 0, 0, 0, true, true),
+    ('month', '2024-02-01', 24, 20, 4, 0, 6, 3.33, 250, 200, 0, 20, 10, 60, false, true),
+    ('month', '2024-03-01', 5, 0, 5, 0, null, null, 30, 0, 0, null, null, null, false, false),
+    ('week', '2024-02-05', 77, 77, 0, 0, 0, null, 1, 1, 0, 0, 0, 0, false, true);
+insert into retention.net_revenue_retention values
+    ('month', '2024-01-31', null, null, null, null, null, 100, 0),
+    ('month', '2024-02-29', 10, 100, 30, 0.5, 0.3, 200, 0),
+    ('quarter', '2024-03-31', 8, 80, 60, 1.25, 0.75, 10, 0),
+    ('trailing_12_months', '2024-02-29', null, null, null, null, null, 0, 0);
+insert into retention.repeat_purchase_curves values
+    (1, 0, 30, 1.0, 1.0, 1.0), (1, 10, 30, 0.8, 0.7, 0.9), (1, 40, 12, 0.45, 0.3, 0.6), (1, 70, 2, 0.45, 0.3, 0.6),
+    (2, 0, 9, 1.0, 1.0, 1.0), (2, 25, 9, 0.7, 0.4, 0.9);
+insert into retention.revenue_by_cohort values
+    ('2024-01-01', '2024-01-01', 100), ('2024-01-01', '2024-02-01', 50), ('2024-02-01', '2024-02-01', 200);
+insert into quality.load_accounting values
+    ('1', 'orders', 100, 90, 4, 3, 2, 1), ('2', 'orders', 10, 10, 0, 0, 0, 0), ('1', 'customers', 7, 7, 0, 0, 0, 0);
+insert into quality.quarantine_summary values ('1', 'orders', 'no <b>date</b> & </script><script>alert(1)</script>', 4);
+"""
+
+INFO: dict[str, Any] = {
+    "dataset": "shop",
+    "version": 7,
+    "created_at": "2024-03-16T03:00:00+00:00",
+    "data_start": "2024-01-01",
+    "data_end": "2024-03-15",
+    "reporting_currency": "EUR",
+    "business_timezone": "Europe/Berlin",
+    "is_synthetic": False,
+    "code": {"tenure": "0.1.0"},
+    "checks": [
+        {"name": "one", "table": "core.fct_orders", "tool": "dbt", "passed": True, "is_blocking": True, "observed": ""},
+        {"name": "usual", "table": "", "tool": "gx", "passed": False, "is_blocking": False, "observed": "9 of 10"},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def marts(tmp_path: Path) -> Path:
+    path = tmp_path / "marts.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(SCHEMA + ROWS)
+    return path
+
+
+@pytest.fixture
+def built(marts: Path) -> dict[str, Section]:
+    with duckdb.connect(str(marts), read_only=True) as connection:
+        found = figures.sections(connection, Context(data_end=date(2024, 3, 15), currency="EUR"))
+    return {section.id: section for section in found}
+
+
+def chart(section: Section) -> Chart:
+    assert section.chart is not None, section.empty
+    return section.chart
+
+
+def render(marts: Path, **changes: Any) -> str:
+    out = marts.with_name("report.html")
+    render_report(marts, out, manifest_info={**INFO, **changes})
+    return out.read_text(encoding="utf-8")
+
+
+class Page(HTMLParser):
+    """Ids, headings, scripts and whatever could make the browser ask for something."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.scripts: list[tuple[str, str]] = []
+        self.headings: list[str] = []
+        self.references: list[str] = []
+        self.tags: list[str] = []
+        self.policy = ""
+        self.language = ""
+        self._open: tuple[str, str] | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self.tags.append(tag)
+        self.references += [given[name] for name in ("src", "href") if name in given]
+        if tag == "html":
+            self.language = given["lang"]
+        if given.get("http-equiv") == "Content-Security-Policy":
+            self.policy = given["content"]
+        if tag == "script" or re.fullmatch("h[1-6]", tag):
+            self._open = (tag, given.get("type", ""))
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[0] == "script":
+            self.scripts.append((self._open[1], data))
+        elif self._open:
+            self.headings.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = None
+
+
+def test_headlines_are_the_marts_numbers_with_what_they_are_made_of(marts: Path) -> None:
+    with duckdb.connect(str(marts), read_only=True) as connection:
+        found = figures.headlines(connection, Context(date(2024, 3, 15), "EUR"))
+    assert {each.label: (each.value, each.detail) for each in found} == {
+        "Customers": ("3", "with at least one purchase"),
+        "One-time buyers": ("66.7%", "2 customers with a single purchase day"),
+        "Orders": ("3", "1 of them by guests"),
+        "Revenue, EUR": ("12.25", "net of refunds"),
+        "Active, February 2024": ("24", "20 new"),
+        "Retained, February 2024": ("40.0%", "4 of 10 active the month before"),
+        "NRR": ("125.0%", "quarter to 31 Mar 2024"),
+        "GRR": ("75.0%", "quarter to 31 Mar 2024"),
+    }
+
+
+def test_the_heatmap_leaves_cells_blank_that_cannot_be_known(built: dict[str, Section]) -> None:
+    heatmap = chart(built["cohorts"]).figure.data[0]
+    assert [list(row) for row in heatmap.z] == [[0.4, 0.3], [0.1, None]]
+    assert [list(row) for row in heatmap.text] == [["40.0%", "30.0%"], ["10.0%", ""]]
+    assert heatmap.customdata[0][0] == "4 of 10"
+    assert list(heatmap.x) == [1, 2]
+    assert list(heatmap.y) == ["2024-01 · 10", "2024-02 · 20"]
+    assert chart(built["cohorts"]).table.rows == (("2024-01", "10", "40.0%", "30.0%"), ("2024-02", "20", "10.0%", ""))
+
+
+def test_the_pooled_curve_is_the_sum_of_numerators_over_the_sum_of_eligible(built: dict[str, Section]) -> None:
+    on, on_or_after = chart(built["retention-curve"]).figure.data
+    assert list(on.y) == pytest.approx([6 / 30, 3 / 10])
+    assert list(on_or_after.y) == pytest.approx([11 / 30, 3 / 10])
+    assert list(on.customdata) == ["6 of 30", "3 of 10"]
+
+
+def test_growth_shows_complete_months_only_and_says_where_history_is_cut_off(built: dict[str, Section]) -> None:
+    heads = {trace.name: list(trace.y) for trace in chart(built["growth"]).figure.data}
+    assert heads == {
+        "retained": [0, 4],
+        "new": [10, 20],
+        "resurrected": [0, 0],
+        "churned": [0, -6],
+        "quick ratio": [None, 3.33],
+    }
+    assert "In January 2024, where the data begins, all count as new" in chart(built["growth"]).lead
+    money = {trace.name: list(trace.y) for trace in chart(built["growth-money"]).figure.data}
+    assert money["net change"] == [100, 150]  # R(t) - R(t-1): 100 from nothing, then 250
+    assert (money["contraction"], money["churned"]) == ([0, -10], [0, -60])
+
+
+def test_revenue_retention_takes_the_longest_window_that_is_known(built: dict[str, Section]) -> None:
+    net, gross = chart(built["nrr"]).figure.data
+    assert (list(net.y), list(gross.y)) == ([1.25], [0.75])
+    assert chart(built["nrr"]).lead.startswith("Quarter to 31 March 2024: 8 customers of the quarter before")
+
+
+def test_repeat_curves_turn_survival_over_and_give_the_median_only_where_it_is_reached(
+    built: dict[str, Section],
+) -> None:
+    repeat = chart(built["repeat"])
+    assert repeat.lead == "Median time to the next purchase day: from 1st to 2nd 40 days, from 2nd to 3rd not reached."
+    low, high, middle = repeat.figure.data[:3]
+    assert list(middle.y) == pytest.approx([0, 0.2, 0.55, 0.55])
+    assert all(a <= b <= c for a, b, c in zip(low.y, middle.y, high.y, strict=True))
+    assert repeat.table.rows[0] == ("from 1st to 2nd", "40 days", "0.0%", "20.0%", "55.0%", "", "", "")
+
+
+def test_revenue_is_stacked_by_cohort(built: dict[str, Section]) -> None:
+    c3 = chart(built["c3"])
+    assert {trace.name: list(trace.y) for trace in c3.figure.data} == {"2024-01": [100, 50], "2024-02": [0, 200]}
+    assert c3.lead == (
+        "Customers first seen in 2024-01 brought EUR 150 of EUR 350, 42.9%. "
+        "The last month ends on 15 March 2024 and is not complete."
+    )
+
+
+@pytest.mark.parametrize(("months", "bands", "first"), [(12, 12, "2020-01"), (13, 5, "2020-Q1"), (60, 5, "2020")])
+def test_many_cohorts_are_stacked_by_quarter_or_year(months: int, bands: int, first: str) -> None:
+    with duckdb.connect() as connection:
+        connection.execute(SCHEMA)
+        connection.execute("""
+            insert into retention.revenue_by_cohort
+            select (date '2020-01-01' + to_months(i::integer))::date, date '2025-01-01', 1 from range(?) as numbers (i)
+        """, [months])  # fmt: skip
+        found = figures.sections(connection, Context(date(2025, 1, 31), ""))
+    traces = chart(next(section for section in found if section.id == "c3")).figure.data
+    assert (len(traces), traces[0].name, sum(trace.y[0] for trace in traces)) == (bands, first, months)
+
+
+def test_data_quality_accounts_for_every_row(marts: Path) -> None:
+    with duckdb.connect(str(marts), read_only=True) as connection:
+        accounting, quarantine = figures.load_accounting(connection), figures.quarantine(connection)
+    assert accounting.rows == (
+        ("orders", "110", "100", "4", "3", "2", "1"),
+        ("customers", "7", "7", "0", "0", "0", "0"),
+    )
+    assert [row[2] for row in quarantine.rows] == ["4"]
+    by_table, failed = figures.checks(INFO["checks"])
+    assert by_table.rows == (("core.fct_orders", "dbt", "1", "1", "0"), ("the whole", "gx", "1", "0", "1"))
+    assert failed.rows == (("the whole", "usual", "warning", "9 of 10"),)
+
+
+def test_empty_marts_give_reasons_and_no_charts(tmp_path: Path) -> None:
+    path = tmp_path / "marts.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(SCHEMA)
+        found = figures.sections(connection, Context(None, ""))
+    assert [section.chart for section in found] == [None] * 7
+    assert all(section.empty.endswith(".") for section in found)
+    page = render(path, data_start=None, data_end=None, checks=[])
+    for reason in [section.empty for section in found] + ["Nothing has been loaded yet.", "No row was set aside."]:
+        assert reason in page
+
+
+def test_marts_of_the_first_days_say_that_nothing_is_complete_yet(tmp_path: Path) -> None:
+    path = tmp_path / "marts.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(SCHEMA)
+        connection.execute("""
+            insert into retention.retention_cohorts values
+                ('month', 'calendar', 'all', 'all', '2024-01-01', '2024-01', 0, 10, 0, null, null, null);
+            insert into retention.growth_accounting values
+                ('month', '2024-01-01', 9, 9, 0, 0, null, null, 1, 1, 0, null, null, null, true, false)
+        """)
+    page = render(path, data_end="2024-01-09")
+    assert "No cohort has seen a full month after its first one by 09 January 2024" in page
+    assert "The data covers no complete month by 09 January 2024." in page
+
+
+def test_missing_tables_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "marts.duckdb"
+    duckdb.connect(str(path)).close()
+    page = render(path)
+    assert "This version has no table retention.growth_accounting" in page
+    assert "This version has no table quality.load_accounting." in page
+
+
+def test_the_page_asks_for_nothing_and_runs_its_own_scripts_only(marts: Path) -> None:
+    text = render(marts)
+    page = Page(text)
+    programs = [script for kind, script in page.scripts if kind == ""]
+    hashes = ["sha256-" + base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in programs]
+    assert len(programs) == 2
+    assert re.findall(r"'(sha256-[^']+)'", page.policy) == hashes
+    assert page.policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe-eval" not in page.policy and "http" not in page.policy and "connect-src" not in page.policy
+    assert page.references == ["manifest.json"]
+    assert not {"iframe", "img", "link", "object", "embed"} & set(page.tags)
+    assert len(text.encode()) < 6_000_000
+
+
+def test_text_from_the_data_stays_text(marts: Path) -> None:
+    with duckdb.connect(str(marts)) as connection:
+        connection.execute("update retention.retention_cohorts set cohort_label = '</script><script>alert(2)</script>'")
+    text = render(marts, dataset="<img src=x onerror=alert(3)>")
+    assert "<script>alert(" not in text and "<img" not in text
+    assert "no &lt;b&gt;date&lt;/b&gt; &amp; &lt;/script&gt;" in text
+    charts = next(script for kind, script in Page(text).scripts if kind == "application/json")
+    assert json.loads(charts)["cohorts"]["data"][0]["y"][0].startswith("</script>")
+
+
+def test_every_chart_has_heading_lead_formula_label_and_table(marts: Path) -> None:
+    text = render(marts)
+    page = Page(text)
+    assert page.language == "en"
+    assert page.headings == [
+        "shop",
+        "Retention and growth",
+        "How many customers of each month came back",
+        "How retention develops with a customer’s age",
+        "How long it takes until customers buy again",
+        "Where active customers come from and where they go",
+        "What moved revenue from month to month",
+        "How much of their revenue known customers keep bringing",
+        "Which customers a month’s revenue comes from",
+        "Data quality",
+    ]
+    assert text.count('role="img" aria-label="') == 7
+    assert text.count("<details>") == 7
+    assert page.tags.count("caption") == page.tags.count("table") == 7 + 4
+
+
+def test_synthetic_data_is_marked(marts: Path) -> None:
+    assert "synthetic data" not in render(marts)
+    assert "synthetic data" in render(marts, is_synthetic=True)
