@@ -331,7 +331,10 @@ def _failures(result: Any) -> int | None:
     return None if value is None else int(value)
 
 
+_NOISE = ("compiled code at", "> in macro", "> called by")
+
+
 def _plain(message: str) -> str:
-    """dbt's message without the lines that only repeat what stands beside it."""
-    lines = [line.rstrip() for line in message.splitlines()]
-    return "\n".join(line for line in lines if line.strip() and "compiled code at" not in line).strip()
+    """dbt's message without the trail of macros and the path that its log has anyway."""
+    lines = [line.rstrip() for line in message.splitlines() if line.strip()]
+    return "\n".join(line for line in lines if not any(noise in line for noise in _NOISE)).strip()

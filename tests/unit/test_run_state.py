@@ -1,0 +1,93 @@
+"""What may be published: everything built after the last load and checked after the last build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestration.lib.dbt import BuildOutcome, NodeOutcome
+from orchestration.lib.publishing import RunStep
+from orchestration.lib.run_state import RunState
+
+MODEL, TEST = "model.tenure.fct_orders", "test.tenure.unique_order_id.1"
+
+
+def node(unique_id: str, status: str, message: str = "") -> NodeOutcome:
+    kind, _, name = unique_id.split(".")[:3]
+    return NodeOutcome(unique_id, kind, name, "core.fct_orders", status, 0.1, message, None, None, None)
+
+
+def built(*nodes: NodeOutcome) -> BuildOutcome:
+    return BuildOutcome(is_success=True, nodes=nodes, seconds=1.0)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> RunState:
+    state = RunState.read(tmp_path)
+    state.begin_load("run-1")
+    state.record_load({"digest": "d"})
+    state.begin_build()
+    state.record_build(built(node(MODEL, "success"), node(TEST, "pass")))
+    state.suites["fct_orders"] = []
+    return state
+
+
+def test_all_built_and_checked_may_be_published(state: RunState) -> None:
+    assert state.obstacles([MODEL, TEST], ["fct_orders"]) == []
+
+
+def test_nothing_loaded(tmp_path: Path) -> None:
+    assert RunState.read(tmp_path).obstacles([], []) == ["the raw files were not loaded to the end"]
+
+
+def test_a_load_that_did_not_end(state: RunState) -> None:
+    state.begin_load("run-2")
+    assert state.obstacles([MODEL], []) == ["the raw files were not loaded to the end"]
+
+
+def test_a_load_makes_what_was_built_before_stale(state: RunState) -> None:
+    state.begin_load("run-2")
+    state.record_load({"digest": "e"})
+    assert state.obstacles([MODEL], []) == ["not built since the last load: fct_orders"]
+
+
+def test_a_build_makes_what_was_checked_before_stale(state: RunState) -> None:
+    state.begin_build()
+    assert state.obstacles([MODEL], ["fct_orders"]) == ["not checked since the last build: fct_orders"]
+
+
+@pytest.mark.parametrize("status", ["error", "skipped"])
+def test_a_model_that_failed_or_was_left_out(state: RunState, status: str) -> None:
+    state.record_build(built(node(MODEL, status)))
+    assert state.obstacles([MODEL], ["fct_orders"]) == ["failed or left out: fct_orders"]
+
+
+def test_a_failed_test_is_a_failed_blocking_check_and_a_warning_is_not(state: RunState) -> None:
+    state.record_build(built(node(TEST, "fail", "Got 2 results\nmore")))
+    [check] = state.checks()
+    assert (check.passed, check.is_blocking, check.observed) == (False, True, "Got 2 results")
+    state.record_build(built(node(TEST, "warn", "Got 2 results")))
+    [check] = state.checks()
+    assert (check.passed, check.is_blocking) == (False, False)
+
+
+def test_nodes_that_the_project_no_longer_has_are_forgotten(state: RunState) -> None:
+    state.record_build(built(node("model.tenure.gone", "error")))
+    state.keep_nodes([MODEL, TEST])
+    assert state.obstacles([MODEL, TEST], ["fct_orders"]) == []
+
+
+def test_it_survives_the_process(state: RunState) -> None:
+    state.add_steps([RunStep("load orders", 3, 0.5)])
+    state.add_steps([RunStep("load orders", 4, 0.6), RunStep("build core.fct_orders", 4, 0.1)])
+    again = RunState.read(state.path.parent)
+    assert vars(again) == vars(state)
+    record = again.record()
+    assert record.run_id == "run-1"
+    assert [(step.step, step.row_count) for step in record.steps] == [("load orders", 4), ("build core.fct_orders", 4)]
+
+
+def test_a_damaged_file_counts_as_nothing_done(state: RunState) -> None:
+    state.path.write_text("{")
+    assert RunState.read(state.path.parent).obstacles([], []) == ["the raw files were not loaded to the end"]
