@@ -60,8 +60,5 @@ def contract_tables() -> dict[str, ContractTable]:
 def personal_columns() -> frozenset[str]:
     """Names of the columns that hold personal data and may not be published."""
     return frozenset(
-        column.name
-        for table in contract_tables().values()
-        for column in table.columns
-        if column.is_personal
+        column.name for table in contract_tables().values() for column in table.columns if column.is_personal
     )

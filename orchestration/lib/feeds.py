@@ -7,7 +7,6 @@ An expression that fails on a row does not fail the run: the row comes out with 
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 
 import duckdb
@@ -45,7 +44,7 @@ class _Expression:
     @property
     def is_plain(self) -> bool:
         """Whether it is just a column, which cannot fail."""
-        return len(self.references) == 1 and self.sql.strip().strip('"') == self.references[0]
+        return [self.sql.strip().replace('"', "")] == [name.replace('"', "") for name in self.references]
 
 
 def feed_sql(connection: duckdb.DuckDBPyConnection, mapping: Mapping, table: str, feed: Feed) -> str:
@@ -74,14 +73,10 @@ def feed_sql(connection: duckdb.DuckDBPyConnection, mapping: Mapping, table: str
     ]
     condition = f"try(struct_pack(v := (\n{feed.where}\n))) as e_where" if where else "null as e_where"
     values = [f"{_value(e)} as v_{name}" for name, e in expressions.items()]
-    casts = [
-        f"{_cast(f'v_{name}', e, timezone)} as c_{name}" for name, e in expressions.items()
-    ]
+    casts = [f"{_cast(f'v_{name}', e, timezone)} as c_{name}" for name, e in expressions.items()]
     rejections = [_rejection(name, e) for name, e in expressions.items()]
     if where:
-        rejections.insert(
-            0, ("e_where is null", "where", _text(where), "the condition fails on this row")
-        )
+        rejections.insert(0, ("e_where is null", "where", _text(where), "the condition fails on this row"))
     # `came` texts are only read on rejection; the optimizer drops what no case branch needs.
     rejected = {
         "rejected_column": _case(rejections, 1, quote=True),
@@ -128,10 +123,7 @@ group by all"""
 
 def empty_sql(table: str) -> str:
     """SELECT of no rows with a contract table's columns, for a table that the mapping leaves out."""
-    columns = [
-        f"cast(null as {SQL_TYPES[c.contract_type]}) as {c.name}"
-        for c in contract_tables()[table].columns
-    ]
+    columns = [f"cast(null as {SQL_TYPES[c.contract_type]}) as {c.name}" for c in contract_tables()[table].columns]
     return f"""
 select cast(null as varchar) as source_file, cast(null as bigint) as source_row, cast(null as bigint) as load_id,
     cast(null as bigint) as source_row_count, {", ".join(columns)},
@@ -163,12 +155,14 @@ def _compiled(
 ) -> dict[str, _Expression]:
     """Each mapped expression with its type, found by letting DuckDB bind it alone."""
     columns = {column.name: column for column in contract_tables()[table].columns}
+    own = {row[0].lower() for row in _describe(connection, feed.source)}
     compiled = {}
     for name, sql in feed.columns.items():
+        # A column's bare name may be one that SQL would not take unquoted: order, at, Invoice Date.
+        if sql.strip().lower() in own:
+            sql = identifier(sql.strip())
         sql_type = _bind(connection, mapping, table, name, feed, relation, sql)
-        compiled[name] = _Expression(
-            columns[name], sql, sql_type, _references(connection, sql)
-        )
+        compiled[name] = _Expression(columns[name], sql, sql_type, _references(connection, sql))
     return compiled
 
 
@@ -181,8 +175,7 @@ def _compiled_where(
     sql_type = _bind(connection, mapping, table, "where", feed, relation, feed.where)
     if sql_type != "BOOLEAN":
         raise UserError(
-            f"{mapping.path}: {table} (from {feed.source}), where: `{feed.where}` is {sql_type}, "
-            "not a condition."
+            f"{mapping.path}: {table} (from {feed.source}), where: `{feed.where}` is {sql_type}, not a condition."
         )
     return _references(connection, feed.where)
 
@@ -208,13 +201,22 @@ def _bind(
     return str(described[1])
 
 
+def _describe(connection: duckdb.DuckDBPyConnection, source: str) -> list[tuple[str, str]]:
+    """A raw table's columns: (name, type)."""
+    rows = connection.execute(f"describe raw.{identifier(source)}").fetchall()
+    return [(row[0], row[1]) for row in rows]
+
+
 def _source_columns(connection: duckdb.DuckDBPyConnection, feed: Feed) -> str:
     parts = []
     for source in [feed.source, *feed.lookups]:
-        rows = connection.execute(f"describe raw.{identifier(source)}").fetchall()
+        rows = _describe(connection, source)
         names = [f"{row[0]} ({row[1].lower()})" for row in rows if row[0] not in LOAD_COLUMNS]
         parts.append(f"Columns of '{source}': {', '.join(names)}.")
-    return "\n".join(parts) + "\n_file and _row (the file's name, the row's number in it) can be used too."
+    return "\n".join(parts) + (
+        "\n_file and _row (the file's name, the row's number in it) can be used too. In an expression, a name "
+        'that is an SQL word or has blanks needs double quotes: "order".'
+    )
 
 
 def _references(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[str, ...]:
@@ -226,7 +228,7 @@ def _references(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[str, .
     def visit(node: object) -> None:
         if isinstance(node, dict):
             if node.get("class") == "COLUMN_REF":
-                found[".".join(_plain(name) for name in node["column_names"])] = None
+                found[".".join(map(identifier, node["column_names"]))] = None
             for value in node.values():
                 visit(value)
         elif isinstance(node, list):
@@ -235,10 +237,6 @@ def _references(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[str, .
 
     visit(json.loads(row[0]))
     return tuple(found)
-
-
-def _plain(name: str) -> str:
-    return name if re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) else identifier(name)
 
 
 def _value(expression: _Expression) -> str:
@@ -295,9 +293,7 @@ def _rejection(name: str, expression: _Expression) -> tuple[str, str, str, str]:
 
 
 def _case(rejections: list[tuple[str, str, str, str]], part: int, *, quote: bool) -> str:
-    branches = [
-        f"when {r[0]} then {literal(r[part]) if quote else r[part]}" for r in rejections if r[0] != "false"
-    ]
+    branches = [f"when {r[0]} then {literal(r[part]) if quote else r[part]}" for r in rejections if r[0] != "false"]
     return f"case {' '.join(branches)} end" if branches else "cast(null as varchar)"
 
 
@@ -311,9 +307,7 @@ def _where_text(references: tuple[str, ...] | None) -> list[str]:
     return [f"concat_ws(', ', {', '.join(f'cast({r} as varchar)' for r in references)}) as t_where"]
 
 
-def _orders_from_lines(
-    contract: ContractTable, expressions: dict[str, _Expression], lines_sql: str
-) -> str:
+def _orders_from_lines(contract: ContractTable, expressions: dict[str, _Expression], lines_sql: str) -> str:
     """Lines summed to orders, an order within one file.
 
     An order of which one line cannot be read is rejected whole: a partial amount would be a wrong one.
@@ -335,14 +329,15 @@ def _orders_from_lines(
 
     def first(column: str) -> str:
         return f"min_by({column}, source_row) filter (where reason is not null)"
+
     return f"""
 select
     source_file, min(source_row) as source_row, max(load_id) as load_id, count(*) as source_row_count,
     {", ".join(columns)},
-    case when {several} then 'customer_id' else {first('rejected_column')} end as rejected_column,
+    case when {several} then 'customer_id' else {first("rejected_column")} end as rejected_column,
     case when {several} then min(customer_id) || ', ' || max(customer_id)
-        else {first('rejected_value')} end as rejected_value,
+        else {first("rejected_value")} end as rejected_value,
     case when {several} then 'the lines of the order name different customers'
-        else {first('reason')} end as reason
+        else {first("reason")} end as reason
 from ({lines_sql})
 group by source_file, order_id, case when order_id is null then source_row end"""

@@ -60,9 +60,7 @@ class InputState:
 
     def to_json(self) -> dict[str, Any]:
         """For the manifest: the digest and what it was made of, without paths of this machine."""
-        files = [
-            {"source": f.source, "name": f.name, "size": f.size, "sha256": f.sha256} for f in self.files
-        ]
+        files = [{"source": f.source, "name": f.name, "size": f.size, "sha256": f.sha256} for f in self.files]
         return {"digest": self.digest, "mapping": self.mapping, "code": self.code, "files": files}
 
 
@@ -87,9 +85,7 @@ def fingerprint(settings: Settings, mapping: Mapping) -> InputState:
                 digest = known["sha256"]
             else:
                 digest = _file_sha256(path)
-            files.append(
-                InputFile(source, name, str(path), stat.st_size, stat.st_mtime_ns, digest)
-            )
+            files.append(InputFile(source, name, str(path), stat.st_size, stat.st_mtime_ns, digest))
         if not found and not _was_loaded(memory, source):
             raise UserError(
                 f"{mapping.path}: source '{source}' reads {', '.join(mapping.sources[source].read)}, "

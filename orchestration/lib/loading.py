@@ -25,6 +25,8 @@ from orchestration.lib.sql import identifier, literal
 Progress = Callable[[str, int | None], None]
 # A text line is read whole by taking a delimiter that no text has.
 _NO_DELIMITER = "\x01"
+# A case, because the order in which a conjunction is evaluated is the engine's.
+_IS_OBJECT = "(case when json_valid(line) then json_type(line) = 'OBJECT' else false end)"
 _LOADS_TABLES = """
 create schema if not exists raw;
 create schema if not exists contract;
@@ -119,8 +121,7 @@ def _load(
     _drop_unmapped(connection, mapping)
     load_id = _scalar(connection, "select coalesce(max(load_id), 0) + 1 from raw.loaded_files")
     pending = {
-        name: _pending(connection, name, source, _files_of(state, name))
-        for name, source in mapping.sources.items()
+        name: _pending(connection, name, source, _files_of(state, name)) for name, source in mapping.sources.items()
     }
     # The tables' columns are known from the files' heads, so that a mapping that does not fit fails here,
     # before the first row is read.
@@ -130,9 +131,7 @@ def _load(
     sources = []
     for name, source in mapping.sources.items():
         sources.append(
-            _load_source(
-                connection, name, source, load_id, pending[name], _files_of(state, name), on_progress
-            )
+            _load_source(connection, name, source, load_id, pending[name], _files_of(state, name), on_progress)
         )
     _check_lookups(connection, mapping)
     return LoadReport(load_id, tuple(sources))
@@ -185,9 +184,7 @@ def _pending(
     connection: duckdb.DuckDBPyConnection, name: str, source: Source, files: list[InputFile]
 ) -> list[InputFile]:
     """Files whose content is not in the warehouse, or was read with other options."""
-    rows = connection.execute(
-        "select file, sha256, reader from raw.loaded_files where source = ?", [name]
-    ).fetchall()
+    rows = connection.execute("select file, sha256, reader from raw.loaded_files where source = ?", [name]).fetchall()
     loaded = {row[0]: row[1:] for row in rows}
     return [file for file in files if loaded.get(file.name) != (file.sha256, _reader(source))]
 
@@ -208,9 +205,7 @@ def _prepare_table(
 ) -> list[tuple[str, str]]:
     """Makes the raw table, or adds to it the columns that new files bring. Returns its columns."""
     table = f"raw.{identifier(name)}"
-    connection.execute(
-        f"create table if not exists {table} (_file varchar, _row bigint, _load_id bigint)"
-    )
+    connection.execute(f"create table if not exists {table} (_file varchar, _row bigint, _load_id bigint)")
     known = {row[0].lower(): row[1] for row in connection.execute(f"describe {table}").fetchall()}
     for file in pending:
         for column, sql_type in _file_columns(connection, name, source, file):
@@ -382,18 +377,15 @@ def _insert_json(
     keys = _json_keys(connection, source, file)
     values = ", ".join(f"line ->> {literal(_json_path(key))} as {identifier(key)}" for key in keys)
     connection.execute("drop table if exists json_lines")
-    connection.execute(
-        "create temporary table json_lines (_file varchar, _row bigint, _load_id bigint, line varchar)"
-    )
+    connection.execute("create temporary table json_lines (_file varchar, _row bigint, _load_id bigint, line varchar)")
     # Lines that are no object are kept as rejected rows, under the line's own number.
     connection.execute("drop table if exists reject_errors; drop table if exists reject_scans")
     connection.execute(
         f"""insert into json_lines by name
         select row_number() over () as _row, line from {_lines_reader(source, file)} where line is not null"""
     )
-    is_object = "json_valid(line) and json_type(line) = 'OBJECT'"
     accepted = (
-        _insert(connection, name, load_id, file, f"_row, {values}", f"(from json_lines where {is_object})")
+        _insert(connection, name, load_id, file, f"_row, {values}", f"(from json_lines where {_IS_OBJECT})")
         if keys
         else 0
     )
@@ -402,7 +394,7 @@ def _insert_json(
         f"""insert into raw.rejected_rows
         select {literal(name)}, {literal(file.name)}, {load_id}, _row, null, left(line, 1000),
             'the line is not a JSON object'
-        from json_lines where not coalesce({is_object}, false)
+        from json_lines where not {_IS_OBJECT}
         union all
         select {literal(name)}, {literal(file.name)}, {load_id}, line, null, left(any_value(csv_line), 1000),
             'the row is not valid UTF-8'
@@ -412,14 +404,11 @@ def _insert_json(
     return accepted, rejected
 
 
-def _json_keys(
-    connection: duckdb.DuckDBPyConnection, source: Source, file: InputFile
-) -> list[str]:
+def _json_keys(connection: duckdb.DuckDBPyConnection, source: Source, file: InputFile) -> list[str]:
     """Keys of a JSON-lines file's objects, over the whole file: a rare key is a column too."""
     rows = connection.execute(
-        f"""select distinct unnest(json_keys(line)) as key
-        from {_lines_reader(source, file)}
-        where json_valid(line) and json_type(line) = 'OBJECT' order by key"""
+        f"""select distinct unnest(case when {_IS_OBJECT} then json_keys(line) end) as key
+        from {_lines_reader(source, file)} order by key"""
     ).fetchall()
     return [row[0] for row in rows]
 

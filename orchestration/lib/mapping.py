@@ -133,9 +133,7 @@ class Mapping(_Strict):
     def _plain_names(cls, value: dict[str, Source]) -> dict[str, Source]:
         for name in value:
             if not re.fullmatch("[a-z][a-z0-9_]*", name):
-                raise ValueError(
-                    f"source name '{name}': use lower-case letters, digits and underscores"
-                )
+                raise ValueError(f"source name '{name}': use lower-case letters, digits and underscores")
         return value
 
     @model_validator(mode="after")
@@ -159,8 +157,7 @@ class Mapping(_Strict):
                 missing = [name for name in tables[table].required if name not in feed.columns]
                 if missing:
                     raise ValueError(
-                        f"{table} (from {feed.source}): required columns are not mapped: "
-                        f"{', '.join(missing)}"
+                        f"{table} (from {feed.source}): required columns are not mapped: {', '.join(missing)}"
                     )
                 if feed.grain == "order_line" and table != "orders":
                     raise ValueError(f"{table}: `grain: order_line` is for the table orders only")
@@ -202,10 +199,7 @@ def load_mapping(path: Path) -> Mapping:
     }
     sources = content.pop("sources", None) or {}
     if isinstance(sources, dict):
-        sources = {
-            name: {"read": value} if isinstance(value, str | list) else value
-            for name, value in sources.items()
-        }
+        sources = {name: {"read": value} if isinstance(value, str | list) else value for name, value in sources.items()}
     try:
         return Mapping(**content, path=path, sources=sources, feeds=feeds)
     except ValidationError as error:
@@ -253,8 +247,7 @@ def _located(mapping: Mapping, source: str, pattern: str) -> tuple[str, Path, st
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
-            f"{mapping.path}: source '{source}' reads {pattern}, but the Python package '{module}' "
-            "is not installed.",
+            f"{mapping.path}: source '{source}' reads {pattern}, but the Python package '{module}' is not installed.",
             "Install it, or `make setup`, which installs the packages of the example data sets.",
         )
     return f"{_PACKAGE}{module}/", Path(next(iter(spec.submodule_search_locations))), rest
