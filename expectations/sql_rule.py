@@ -17,12 +17,12 @@ from great_expectations.expectations import UnexpectedRowsExpectation
 FAILING_ROW_COUNT = "_failing_row_count"
 
 
-class ExpectNoRows(UnexpectedRowsExpectation):
+class ExpectNoRows(UnexpectedRowsExpectation):  # type: ignore[misc]  # Any to mypy
     """Holds when the query returns no row; otherwise keeps the number of rows and the first of them."""
 
     metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.table",)
 
-    @pydantic.validator("unexpected_rows_query")
+    @pydantic.validator("unexpected_rows_query")  # type: ignore[untyped-decorator]
     def _validate_query(cls, query: str) -> str:  # replaces the parent's validator of this name
         return query
 

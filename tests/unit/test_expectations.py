@@ -410,7 +410,8 @@ class TestShippedSuites:
             "marts",
             """
             create or replace table core.fct_orders as
-            select 'o' || number as order_id, 'c' || number % 7 as customer_id, date '1997-01-20' + number::integer as business_date,
+            select 'o' || number as order_id, 'c' || number % 7 as customer_id,
+                date '1997-01-20' + number::integer as business_date,
                 true as is_identified, true as is_valid_sale, (number * 1.25)::decimal(18, 2) as net_amount
             from range(1, 41) as numbers (number);
             create table core.fct_customer_months as
