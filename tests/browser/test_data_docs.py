@@ -83,6 +83,6 @@ def test_the_page_opens_offline_and_shows_the_failing_rows(page: Path) -> None:
     assert requests == [page.as_uri()]
     assert messages == []
     assert title == "Data checks: a shop"
-    assert verdict == "Not published: 1 critical rule failed, 1 warning."
+    assert verdict == "Stops publishing: 1 critical rule failed, 1 warning."
     assert '<img src="http://other.test/x.png">' in text
     assert "o2" in text

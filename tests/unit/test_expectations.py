@@ -483,11 +483,11 @@ class TestDataDocs:
     def test_the_page_says_what_failed_and_shows_the_rows(self, page: Path) -> None:
         text = page.read_text(encoding="utf-8")
 
-        assert "Not published: 3 critical rules failed, 1 warning." in text
+        assert "Stops publishing: 3 critical rules failed, 1 warning." in text
         assert "Data checks: a &amp; b" in text
         assert "run 1998-07-01 06:30 UTC" in text
         assert "<td>o3</td><td>-5.00</td>" in text
-        assert 'id="fct_orders" open' in text
+        assert '<details class="card" open>' in text and 'id="fct_orders"' in text
         assert "could not be evaluated" in text
 
     def test_values_from_the_data_are_text_and_never_markup(self, page: Path) -> None:
@@ -518,7 +518,7 @@ class TestDataDocs:
 
         text = build_data_docs(results, tmp_path / "docs", title="orders").read_text(encoding="utf-8")
 
-        assert "May be published: every rule holds." in text
+        assert "Every rule holds." in text
 
 
 ACCOUNTING = """
