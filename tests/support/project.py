@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -39,8 +39,8 @@ class Node:
 class CompiledProject:
     """Seeds and models in an order in which they can be built."""
 
-    seeds: tuple[Node, ...]
-    models: tuple[Node, ...]
+    seeds: tuple[Node, ...] = field(repr=False)
+    models: tuple[Node, ...] = field(repr=False)
 
     def build(self, connection: duckdb.DuckDBPyConnection, *, only: tuple[str, ...] = ("",)) -> None:
         """Runs the models (those whose folder starts with one of `only`) on a connection that has the schema `contract`."""
