@@ -41,7 +41,10 @@ models:
         data_tests:
           - not_null
           - accepted_values: {name: small_numbers, arguments: {values: [0, 1, 2], quote: false}}
-          - accepted_values: {name: even_numbers, arguments: {values: [0, 2, 4], quote: false}, config: {severity: warn}}
+          - accepted_values:
+              name: even_numbers
+              arguments: {values: [0, 2, 4], quote: false}
+              config: {severity: warn}
 """
 
 
