@@ -31,6 +31,7 @@ MARTS_FILE = "marts.duckdb"  # constant in every version: views carry the catalo
 MANIFEST_FILE = "manifest.json"
 MANIFEST_FORMAT = 1
 REPORT_FILE = "report.html"
+DATA_DOCS_DIR = "data_docs"
 BUILDING_PREFIX = ".building-"
 REMOVING_PREFIX = ".removing-"
 DEFAULT_KEEP = 5
@@ -257,12 +258,13 @@ def _build(
         "tables": tables,
         "checks": [asdict(check) for check in checks],
         "inputs": dict(inputs),
+        "data_docs": None if data_docs is None else f"{DATA_DOCS_DIR}/index.html",
     }
     on_progress("render report", None)
     render_report(marts, building / REPORT_FILE, manifest_info=manifest)
     if data_docs is not None:
         on_progress("copy data docs", None)
-        shutil.copytree(data_docs, building / "data_docs")
+        shutil.copytree(data_docs, building / DATA_DOCS_DIR)
     on_progress("write manifest", None)
     manifest["files"] = [_file_entry(path, building) for path in _files(building)]
     (building / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1, sort_keys=False) + "\n", encoding="utf-8")
@@ -318,6 +320,7 @@ def _previous_run_log(settings: Settings) -> Path | None:
 
 def _write_run_log(marts: Path, previous: Path | None, run: RunRecord, number: int) -> None:
     with _open(marts, read_only=False) as connection:
+        connection.begin()
         connection.execute("create schema if not exists quality")
         connection.execute("drop table if exists quality.run_log")
         connection.execute("""
@@ -345,6 +348,7 @@ def _write_run_log(marts: Path, previous: Path | None, run: RunRecord, number: i
                 f"insert into quality.run_log ({columns}) values (?, ?, ?, ?, ?, ?)",
                 [run.run_id, number, step.step, step.row_count, step.seconds, step.status],
             )
+        connection.commit()
         connection.execute("checkpoint")
 
 

@@ -24,7 +24,7 @@ create table core.fct_orders (net_amount decimal(18, 2), is_identified boolean, 
 create table retention.retention_cohorts (
     period_grain text, retention_mode text, segment_name text, segment_value text, cohort_start_on date,
     cohort_label text, period_index bigint, cohort_size bigint, eligible_count bigint, active_count bigint,
-    active_on_or_after_count bigint, retention_rate double
+    active_on_or_after_count bigint, retention_rate double, is_left_truncated boolean
 );
 create table retention.growth_accounting (
     period_grain text, period_start_on date, active_count bigint, new_count bigint, retained_count bigint,
@@ -53,16 +53,16 @@ ROWS = """
 insert into core.dim_customers values ('a', 3, 2), ('b', 1, 1), ('c', 1, 1), ('d', 0, 0);
 insert into core.fct_orders values (10.25, true, true), (5, false, true), (-3, true, true), (0, true, false);
 insert into retention.retention_cohorts values
-    ('month', 'calendar', 'all', 'all', '2024-01-01', '2024-01', 0, 10, 10, 10, 10, 1.0),
-    ('month', 'calendar', 'all', 'all', '2024-01-01', '2024-01', 1, 10, 10, 4, 6, 0.4),
-    ('month', 'calendar', 'all', 'all', '2024-01-01', '2024-01', 2, 10, 10, 3, 3, 0.3),
-    ('month', 'calendar', 'all', 'all', '2024-01-01', '2024-01', 3, 10, 0, null, null, null),
-    ('month', 'calendar', 'all', 'all', '2024-02-01', '2024-02', 0, 20, 20, 20, 20, 1.0),
-    ('month', 'calendar', 'all', 'all', '2024-02-01', '2024-02', 1, 20, 20, 2, 5, 0.1),
-    ('month', 'calendar', 'all', 'all', '2024-02-01', '2024-02', 2, 20, 0, null, null, null),
-    ('month', 'rolling', 'all', 'all', '2024-01-01', '2024-01', 1, 10, 10, 9, 9, 0.9),
-    ('month', 'calendar', 'channel', 'web', '2024-01-01', '2024-01', 1, 5, 5, 5, 5, 1.0),
-    ('week', 'calendar', 'all', 'all', '2024-01-01', '2024-W01', 1, 10, 10, 9, 9, 0.9);
+    ('month', 'calendar', 'all', 'all', '2024-01-01', '2024-01', 0, 10, 10, 10, 10, 1.0, true),
+    ('month', 'calendar', 'all', 'all', '2024-01-01', '2024-01', 1, 10, 10, 4, 6, 0.4, true),
+    ('month', 'calendar', 'all', 'all', '2024-01-01', '2024-01', 2, 10, 10, 3, 3, 0.3, true),
+    ('month', 'calendar', 'all', 'all', '2024-01-01', '2024-01', 3, 10, 0, null, null, null, true),
+    ('month', 'calendar', 'all', 'all', '2024-02-01', '2024-02', 0, 20, 20, 20, 20, 1.0, false),
+    ('month', 'calendar', 'all', 'all', '2024-02-01', '2024-02', 1, 20, 20, 2, 5, 0.1, false),
+    ('month', 'calendar', 'all', 'all', '2024-02-01', '2024-02', 2, 20, 0, null, null, null, false),
+    ('month', 'rolling', 'all', 'all', '2024-01-01', '2024-01', 1, 10, 10, 9, 9, 0.9, true),
+    ('month', 'calendar', 'channel', 'web', '2024-01-01', '2024-01', 1, 5, 5, 5, 5, 1.0, true),
+    ('week', 'calendar', 'all', 'all', '2024-01-01', '2024-W01', 1, 10, 10, 9, 9, 0.9, true);
 insert into retention.growth_accounting values
     ('month', '2024-01-01', 10, 10, 0, 0, 0, null, 100, 100, 0, 0, 0, 0, true, true),
     ('month', '2024-02-01', 24, 20, 4, 0, 6, 3.33, 250, 200, 0, 20, 10, 60, false, true),
@@ -93,6 +93,7 @@ INFO: dict[str, Any] = {
     "business_timezone": "Europe/Berlin",
     "is_synthetic": False,
     "code": {"tenure": "0.1.0"},
+    "data_docs": "data_docs/index.html",
     "checks": [
         {"name": "one", "table": "core.fct_orders", "tool": "dbt", "passed": True, "is_blocking": True, "observed": ""},
         {"name": "usual", "table": "", "tool": "gx", "passed": False, "is_blocking": False, "observed": "9 of 10"},
@@ -184,6 +185,11 @@ def test_the_heatmap_leaves_cells_blank_that_cannot_be_known(built: dict[str, Se
     assert list(heatmap.x) == [1, 2]
     assert list(heatmap.y) == ["2024-01 · 10", "2024-02 · 20"]
     assert chart(built["cohorts"]).table.rows == (("2024-01", "10", "40.0%", "30.0%"), ("2024-02", "20", "10.0%", ""))
+    assert chart(built["cohorts"]).lead == (
+        "Of 30 customers whose first month after the purchase month has elapsed, 20.0% bought in it again. "
+        "A row is the month of the first purchase, with its number of customers. "
+        "2024-01, where the data begins, may hold customers of earlier months."
+    )
 
 
 def test_the_pooled_curve_is_the_sum_of_numerators_over_the_sum_of_eligible(built: dict[str, Section]) -> None:
@@ -255,9 +261,9 @@ def test_data_quality_accounts_for_every_row(marts: Path) -> None:
         ("customers", "7", "7", "0", "0", "0", "0"),
     )
     assert [row[2] for row in quarantine.rows] == ["4"]
-    by_table, failed = figures.checks(INFO["checks"])
-    assert by_table.rows == (("core.fct_orders", "dbt", "1", "1", "0"), ("the whole", "gx", "1", "0", "1"))
-    assert failed.rows == (("the whole", "usual", "warning", "9 of 10"),)
+    by_layer, failed = figures.checks(INFO["checks"])
+    assert by_layer.rows == (("across tables", "gx", "1", "0", "1"), ("core", "dbt", "1", "1", "0"))
+    assert failed.rows == (("across tables", "usual", "warning", "9 of 10"),)
 
 
 def test_empty_marts_give_reasons_and_no_charts(tmp_path: Path) -> None:
@@ -278,7 +284,7 @@ def test_marts_of_the_first_days_say_that_nothing_is_complete_yet(tmp_path: Path
         connection.execute(SCHEMA)
         connection.execute("""
             insert into retention.retention_cohorts values
-                ('month', 'calendar', 'all', 'all', '2024-01-01', '2024-01', 0, 10, 0, null, null, null);
+                ('month', 'calendar', 'all', 'all', '2024-01-01', '2024-01', 0, 10, 0, null, null, null, true);
             insert into retention.growth_accounting values
                 ('month', '2024-01-01', 9, 9, 0, 0, null, null, 1, 1, 0, null, null, null, true, false)
         """)
@@ -304,7 +310,7 @@ def test_the_page_asks_for_nothing_and_runs_its_own_scripts_only(marts: Path) ->
     assert re.findall(r"'(sha256-[^']+)'", page.policy) == hashes
     assert page.policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe-eval" not in page.policy and "http" not in page.policy and "connect-src" not in page.policy
-    assert page.references == ["manifest.json"]
+    assert page.references == ["manifest.json", "data_docs/index.html"]
     assert not {"iframe", "img", "link", "object", "embed"} & set(page.tags)
     assert len(text.encode()) < 6_000_000
 
@@ -338,6 +344,12 @@ def test_every_chart_has_heading_lead_formula_label_and_table(marts: Path) -> No
     assert text.count('role="img" aria-label="') == 7
     assert text.count("<details>") == 7
     assert page.tags.count("caption") == page.tags.count("table") == 7 + 4
+
+
+def test_the_least_that_must_be_known_is_enough(marts: Path) -> None:
+    out = marts.with_name("report.html")
+    render_report(marts, out, manifest_info={key: INFO[key] for key in ("dataset", "version", "created_at")})
+    assert Page(out.read_text(encoding="utf-8")).references == ["manifest.json"]
 
 
 def test_synthetic_data_is_marked(marts: Path) -> None:

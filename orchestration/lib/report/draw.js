@@ -9,7 +9,7 @@
     const isDark = dark.matches && !printing;
     const ink = isDark ? "#d5dce4" : "#2b3744";
     const grid = isDark ? "#2f3944" : "#e4e8ec";
-    const size = narrow.matches ? 11 : 12.5;
+    const size = printing ? 10 : narrow.matches ? 11 : 12.5;
     const axis = { title: { font: { size } }, gridcolor: grid, zerolinecolor: isDark ? "#5b6774" : "#9aa5b1", linecolor: grid, tickcolor: grid };
     return {
       data: { heatmap: [{ textfont: { color: isDark ? "#f2f5f8" : "#14202b" } }] },
@@ -37,7 +37,16 @@
   });
   dark.addEventListener("change", recolour);
   narrow.addEventListener("change", recolour);
-  window.addEventListener("beforeprint", () => { printing = true; recolour(); });
-  window.addEventListener("afterprint", () => { printing = false; recolour(); });
+  // Paper has its own colours and widths (a landscape page, A4 or letter), and a chart does not hear of them.
+  window.addEventListener("beforeprint", () => {
+    printing = true;
+    const template = theme();
+    each((element) => Plotly.relayout(element, { template, width: element.closest(".wide") ? 900 : 430 }));
+  });
+  window.addEventListener("afterprint", () => {
+    printing = false;
+    const template = theme();
+    each((element) => Plotly.relayout(element, { template, width: null, autosize: true }));
+  });
   document.documentElement.dataset.drawn = "true";
 })();

@@ -244,7 +244,8 @@ def _cohort_heatmap(connection: duckdb.DuckDBPyConnection, context: Context) -> 
         connection,
         """
         select
-            cohort_start_on, cohort_label, period_index, cohort_size, eligible_count, active_count, retention_rate
+            cohort_start_on, cohort_label, period_index, cohort_size, eligible_count, active_count, retention_rate,
+            is_left_truncated
         from retention.retention_cohorts
         where period_grain = 'month' and retention_mode = 'calendar' and segment_name = 'all' and segment_value = 'all'
         order by cohort_start_on, period_index
@@ -256,11 +257,11 @@ def _cohort_heatmap(connection: duckdb.DuckDBPyConnection, context: Context) -> 
     if known.empty:
         return f"No cohort has seen a full month after its first one {_by(context)}, so there is no rate yet."
     starts = sorted(cells["cohort_start_on"].unique())[-MAX_COHORTS:]
-    last_index = min(int(known["period_index"].max()), MAX_COHORTS)
-    shown = known[known["cohort_start_on"].isin(starts) & (known["period_index"] <= last_index)]
+    newest = known[known["cohort_start_on"].isin(starts)]
+    shown = newest[newest["period_index"] <= MAX_COHORTS]
     sizes = {row.cohort_start_on: (row.cohort_label, int(row.cohort_size)) for row in cells.itertuples()}
     by_cell = {(row.cohort_start_on, int(row.period_index)): row for row in shown.itertuples()}
-    indexes = list(range(1, last_index + 1))
+    indexes = list(range(1, int(shown["period_index"].max()) + 1))
     grid = [[by_cell.get((start, index)) for index in indexes] for start in starts]
     rates = [[cell and float(cell.retention_rate) for cell in row] for row in grid]
     labels = [f"{sizes[start][0]} · {count(sizes[start][1])}" for start in starts]
@@ -288,12 +289,13 @@ def _cohort_heatmap(connection: duckdb.DuckDBPyConnection, context: Context) -> 
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category", ticks="")
     first = known[known["period_index"] == 1]
     rate = first["active_count"].sum() / first["eligible_count"].sum()
-    clipped = len(starts) < cells["cohort_start_on"].nunique() or last_index < int(known["period_index"].max())
     lead = (
         f"Of {count(first['eligible_count'].sum())} customers whose first month after the purchase month has elapsed, "
         f"{percent(rate)} bought in it again. A row is the month of the first purchase, with its number of customers."
     )
-    if clipped:
+    if cells["is_left_truncated"].iloc[0]:
+        lead += f" {cells['cohort_label'].iloc[0]}, where the data begins, may hold customers of earlier months."
+    if len(shown) < len(known):
         lead += f" Shown are the newest {MAX_COHORTS} cohorts and their first {MAX_COHORTS} months."
     return Chart(
         lead,
@@ -722,17 +724,18 @@ def quarantine(connection: duckdb.DuckDBPyConnection) -> Table:
 
 
 def checks(results: Sequence[Mapping[str, Any]]) -> tuple[Table, Table]:
-    """Check results of a manifest: how many passed by table and tool, and each one that did not pass."""
+    """Check results of a manifest: how many passed by layer and tool, and each one that did not pass."""
     groups: dict[tuple[str, str], list[bool]] = {}
     for result in results:
-        groups.setdefault((str(result["table"]) or "the whole", str(result["tool"])), []).append(bool(result["passed"]))
+        layer = str(result["table"]).partition(".")[0]
+        groups.setdefault((layer or "across tables", str(result["tool"])), []).append(bool(result["passed"]))
     passed = tuple(
-        (table, tool, count(len(outcomes)), count(sum(outcomes)), count(len(outcomes) - sum(outcomes)))
-        for (table, tool), outcomes in sorted(groups.items())
+        (layer, tool, count(len(outcomes)), count(sum(outcomes)), count(len(outcomes) - sum(outcomes)))
+        for (layer, tool), outcomes in sorted(groups.items())
     )
     failed = tuple(
         (
-            str(result["table"]) or "the whole",
+            str(result["table"]) or "across tables",
             str(result["name"]),
             "blocking" if result["is_blocking"] else "warning",
             str(result["observed"]),
@@ -741,10 +744,14 @@ def checks(results: Sequence[Mapping[str, Any]]) -> tuple[Table, Table]:
         if not result["passed"]
     )
     return (
+        Table("Checks by layer", ("Layer", "Tool", "Checks", "Passed", "Failed"), passed, 2, "No check was recorded."),
         Table(
-            "Checks by table", ("Table", "Tool", "Checks", "Passed", "Failed"), passed, 2, "No checks were recorded."
+            "Checks that did not pass",
+            ("Table", "Check", "Kind", "Observed"),
+            failed,
+            first_number=4,
+            empty="Every check passed." if results else "No check was recorded.",
         ),
-        Table("Checks that did not pass", ("Table", "Check", "Kind", "Observed"), failed, 4, "Every check passed."),
     )
 
 

@@ -18,7 +18,8 @@ def render_report(marts_path: Path, out_path: Path, *, manifest_info: Mapping[st
 
     `manifest_info` is the manifest of the version as far as it is known: `dataset`, `version`, `created_at`,
     `data_start`, `data_end` (ISO texts or None), `reporting_currency`, `business_timezone`, `is_synthetic`, `checks` (a
-    list of check results as in the manifest), `code` (versions by package).
+    list of check results as in the manifest), `code` (versions by package), `data_docs` (relative path or None). Only
+    the first three must be there.
 
     The page holds its charts, their data and the chart library, and forbids the browser every request. Scripts are let
     run by their hash, so that text from the data cannot become one. About 5 MB, of which 4.8 are the library.
