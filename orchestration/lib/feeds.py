@@ -48,7 +48,13 @@ class _Expression:
 
 
 def feed_sql(connection: duckdb.DuckDBPyConnection, mapping: Mapping, table: str, feed: Feed) -> str:
-    """SELECT that gives a contract table's columns from a feed's raw table.
+    """SELECT that gives a contract table's rows: those of `row_sql`, summed to orders where the grain says so."""
+    sql = row_sql(connection, mapping, table, feed)
+    return _orders_from_lines(contract_tables()[table], sql) if feed.grain == "order_line" else sql
+
+
+def row_sql(connection: duckdb.DuckDBPyConnection, mapping: Mapping, table: str, feed: Feed) -> str:
+    """SELECT that gives a contract table's columns, a row for each raw row of a feed.
 
     Columns: source_file, source_row, load_id, source_row_count, the contract's columns in their types,
     rejected_column, rejected_value, reason.
@@ -71,11 +77,11 @@ def feed_sql(connection: duckdb.DuckDBPyConnection, mapping: Mapping, table: str
         for name, e in expressions.items()
         if not e.is_plain and e.references
     ]
-    condition = f"try(struct_pack(v := (\n{feed.where}\n))) as e_where" if where else "null as e_where"
+    condition = f"try(struct_pack(v := (\n{feed.where}\n))) as e_where" if feed.where is not None else "null as e_where"
     values = [f"{_value(e)} as v_{name}" for name, e in expressions.items()]
     casts = [f"{_cast(f'v_{name}', e, timezone)} as c_{name}" for name, e in expressions.items()]
     rejections = [_rejection(name, e) for name, e in expressions.items()]
-    if where:
+    if where is not None:
         rejections.insert(0, ("e_where is null", "where", _text(where), "the condition fails on this row"))
     # `came` texts are only read on rejection; the optimizer drops what no case branch needs.
     rejected = {
@@ -89,7 +95,7 @@ def feed_sql(connection: duckdb.DuckDBPyConnection, mapping: Mapping, table: str
         else f"cast(null as {SQL_TYPES[column.contract_type]}) as {column.name}"
         for column in contract.columns
     ]
-    sql = f"""
+    return f"""
 select
     _file as source_file, _row as source_row, _load_id as load_id, cast(1 as bigint) as source_row_count,
     {", ".join(finals)},
@@ -103,10 +109,9 @@ from (
                 {", ".join([*evaluated, *came, *_where_text(where), condition])}
             from {relation}
         )
-        {"where e_where is null or e_where.v" if where else ""}
+        {"where e_where is null or e_where.v" if feed.where is not None else ""}
     )
 )"""
-    return _orders_from_lines(contract, expressions, sql) if feed.grain == "order_line" else sql
 
 
 def filtered_sql(table: str, feed: Feed) -> str:
@@ -307,7 +312,7 @@ def _where_text(references: tuple[str, ...] | None) -> list[str]:
     return [f"concat_ws(', ', {', '.join(f'cast({r} as varchar)' for r in references)}) as t_where"]
 
 
-def _orders_from_lines(contract: ContractTable, expressions: dict[str, _Expression], lines_sql: str) -> str:
+def _orders_from_lines(contract: ContractTable, lines_sql: str) -> str:
     """Lines summed to orders, an order within one file.
 
     An order of which one line cannot be read is rejected whole: a partial amount would be a wrong one.

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.lib import erasing
 from orchestration.lib.contract import contract_tables
 from orchestration.lib.errors import UserError
 from orchestration.lib.feeds import LOAD_COLUMNS, empty_sql, feed_sql, filtered_sql
@@ -106,7 +107,7 @@ def check(mapping: Mapping, state: InputState) -> dict[str, list[tuple[str, str]
     """
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
-        connection.execute(_LOADS_TABLES)
+        connection.execute(_LOADS_TABLES + erasing.TABLES)
         columns = {}
         for name, source in mapping.sources.items():
             columns[name] = _prepare_table(connection, name, source, _files_of(state, name))
@@ -117,7 +118,7 @@ def check(mapping: Mapping, state: InputState) -> dict[str, list[tuple[str, str]
 def _load(
     connection: duckdb.DuckDBPyConnection, mapping: Mapping, state: InputState, on_progress: Progress
 ) -> LoadReport:
-    connection.execute(_LOADS_TABLES)
+    connection.execute(_LOADS_TABLES + erasing.TABLES)
     _drop_unmapped(connection, mapping)
     load_id = _scalar(connection, "select coalesce(max(load_id), 0) + 1 from raw.loaded_files")
     pending = {
@@ -134,6 +135,9 @@ def _load(
             _load_source(connection, name, source, load_id, pending[name], _files_of(state, name), on_progress)
         )
     _check_lookups(connection, mapping)
+    erased = erasing.erase(connection, mapping, datetime.now(UTC).replace(tzinfo=None))
+    if erased:
+        on_progress("erased on request", erased)
     return LoadReport(load_id, tuple(sources))
 
 
@@ -154,6 +158,7 @@ def _load_source(
                 f"delete from {table} = $file",
                 {"file": file.name} | ({"source": name} if "$source" in table else {}),
             )
+        erasing.forget_counts(connection, name, file.name)
         accepted, bad = _read_file(connection, name, source, load_id, file)
         _verify_unchanged(file)
         connection.execute(
@@ -198,6 +203,7 @@ def _drop_unmapped(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> N
             connection.execute(f"drop table raw.{identifier(source)}")
             connection.execute("delete from raw.loaded_files where source = ?", [source])
             connection.execute("delete from raw.rejected_rows where source = ?", [source])
+            connection.execute("delete from raw.erased_rows where source = ?", [source])
 
 
 def _prepare_table(
@@ -485,6 +491,12 @@ def _create_views(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> No
         f"""select table_name, file as source_file, row_number as source_row, load_id,
             column_name as rejected_column, line as rejected_value, reason
         from raw.rejected_rows join (values {pairs}) as feeds (table_name, source) using (source)""",
+    )
+    _create_view(
+        connection,
+        "erased_rows",
+        f"""select table_name, source, file as source_file, load_id, row_count
+        from raw.erased_rows join (values {pairs}) as feeds (table_name, source) using (source)""",
     )
     counts = [filtered_sql(table, feed) for table, feed in fed if feed.where]
     none = """select cast(null as varchar) as table_name, cast(null as bigint) as load_id,

@@ -104,7 +104,9 @@ def memory_warehouse() -> duckdb.DuckDBPyConnection:
         create table contract.rejected_rows (table_name varchar, source_file varchar, source_row bigint, load_id bigint,
             rejected_column varchar, rejected_value varchar, reason varchar);
         create table contract.filtered_rows (table_name varchar, load_id bigint, source_file varchar,
-            filtered_count bigint)"""
+            filtered_count bigint);
+        create table contract.erased_rows (table_name varchar, source varchar, source_file varchar, load_id bigint,
+            row_count bigint)"""
     )
     return connection
 

@@ -14,6 +14,12 @@ filtered_rows as (
 
 ),
 
+erased_rows as (
+
+    select * from {{ source('contract', 'erased_rows') }}
+
+),
+
 quarantined as (
 
     select * from {{ ref('int_rows_quarantined') }}
@@ -38,23 +44,29 @@ fates as (
         cast(0 as bigint) as quarantined_count,
         cast(0 as bigint) as copy_count,
         cast(0 as bigint) as superseded_count,
-        cast(0 as bigint) as filtered_count
+        cast(0 as bigint) as filtered_count,
+        cast(0 as bigint) as erased_count
     from loaded_files
 
     union all
 
-    select table_name, load_id, source_file, 0, 0, 0, 0, 0, filtered_count
+    select table_name, load_id, source_file, 0, 0, 0, 0, 0, filtered_count, 0
     from filtered_rows
 
     union all
 
-    select table_name, load_id, source_file, 0, 0, source_row_count, 0, 0, 0
+    select table_name, load_id, source_file, 0, 0, 0, 0, 0, 0, row_count
+    from erased_rows
+
+    union all
+
+    select table_name, load_id, source_file, 0, 0, source_row_count, 0, 0, 0, 0
     from quarantined
 
     union all
 
     -- Staging accepted these; the chain of aliases did not.
-    select 'identity_map', load_id, source_file, 0, - row_count, 0, 0, 0, 0
+    select 'identity_map', load_id, source_file, 0, - row_count, 0, 0, 0, 0, 0
     from identities
 {%- for table in tables %}
 
@@ -69,6 +81,7 @@ fates as (
         0,
         case when row_status = 'copy' then source_row_count else 0 end,
         case when row_status = 'superseded' then source_row_count else 0 end,
+        0,
         0
     from {{ ref('stg_' ~ table ~ '_checked') }}
 {%- endfor %}
@@ -86,7 +99,8 @@ summed as (
         {{ sum_bigint('quarantined_count') }} as quarantined_count,
         {{ sum_bigint('copy_count') }} as copy_count,
         {{ sum_bigint('superseded_count') }} as superseded_count,
-        {{ sum_bigint('filtered_count') }} as filtered_count
+        {{ sum_bigint('filtered_count') }} as filtered_count,
+        {{ sum_bigint('erased_count') }} as erased_count
     from fates
     group by
         table_name,
@@ -107,6 +121,7 @@ final as (
         copy_count,
         superseded_count,
         filtered_count,
+        erased_count,
         {{ ratio('quarantined_count', 'rows_read') }} as quarantined_share
     from summed
 
