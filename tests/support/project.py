@@ -7,15 +7,15 @@ compiled SQL, in dbt's order: only the materialisation (a table or a view by tha
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import duckdb
+import pytest
 
 from orchestration.lib.contract import contract_tables
 from orchestration.lib.feeds import SQL_TYPES, empty_sql
@@ -55,28 +55,27 @@ class CompiledProject:
 
 
 @cache
-def compiled(variables_json: str = "{}") -> CompiledProject:
-    """Compiles the project with these variables (JSON of an object)."""
+def manifest(variables_json: str = "{}") -> dict[str, Any]:
+    """dbt's manifest of the project compiled with these variables (JSON of an object)."""
     from dbt.cli.main import dbtRunner
 
-    with TemporaryDirectory() as folder:
-        before = os.environ.get("TENURE_WORK")
-        os.environ["TENURE_WORK"] = folder
-        try:
-            result = dbtRunner().invoke(
-                ["--quiet", "compile", "--project-dir", str(PROJECT_ROOT / "dbt_project"),
-                 "--profiles-dir", str(PROJECT_ROOT / "dbt_project"), "--target-path", f"{folder}/target",
-                 "--log-path", f"{folder}/logs", "--vars", variables_json]
-            )  # fmt: skip
-        finally:
-            if before is None:
-                del os.environ["TENURE_WORK"]
-            else:
-                os.environ["TENURE_WORK"] = before
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TENURE_WORK", folder)
+        result = dbtRunner().invoke(
+            ["--quiet", "compile", "--project-dir", str(PROJECT_ROOT / "dbt_project"),
+             "--profiles-dir", str(PROJECT_ROOT / "dbt_project"), "--target-path", f"{folder}/target",
+             "--log-path", f"{folder}/logs", "--vars", variables_json]
+        )  # fmt: skip
         assert result.success, result.exception
-        manifest = json.loads(Path(folder, "target", "manifest.json").read_text())
+        content = json.loads(Path(folder, "target", "manifest.json").read_text())
     _close_dbt_connections()
-    nodes = manifest["nodes"]
+    return cast(dict[str, Any], content)
+
+
+@cache
+def compiled(variables_json: str = "{}") -> CompiledProject:
+    """The project compiled with these variables (JSON of an object)."""
+    nodes = manifest(variables_json)["nodes"]
     order = TopologicalSorter(
         {
             key: [parent for parent in node["depends_on"]["nodes"] if parent in nodes]

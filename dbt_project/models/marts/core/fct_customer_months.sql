@@ -6,7 +6,7 @@ with purchase_days as (
 
 refunds as (
 
-    select * from {{ ref('fct_refunds') }}
+    select * from {{ ref('int_refunds_enriched') }}
 
 ),
 
@@ -39,7 +39,7 @@ events as (
         cast(0 as bigint) as order_count,
         cast(0 as bigint) as purchase_day_count,
         cast(0 as bigint) as net_at_order_date_minor,
-        - {{ sum_bigint(to_minor('refund_amount')) }} as net_at_refund_date_minor,
+        - {{ sum_bigint('refund_minor') }} as net_at_refund_date_minor,
         cast(0 as bigint) as interaction_count
     from refunds
     where is_valid_sale and customer_id is not null

@@ -1,32 +1,24 @@
 with order_lines as (
 
-    select * from {{ ref('stg_order_lines') }}
-
-),
-
-orders as (
-
-    select * from {{ ref('int_orders_enriched') }}
+    select * from {{ ref('int_order_lines_enriched') }}
 
 ),
 
 final as (
 
     select
-        order_lines.order_id,
-        order_lines.line_number,
-        orders.customer_id,
-        orders.business_date,
-        order_lines.product_id,
-        order_lines.category,
-        order_lines.brand,
-        order_lines.quantity,
-        {{ to_amount(converted_minor('order_lines.amount', 'coalesce(orders.exchange_rate, 1)')) }} as line_amount,
-        coalesce(orders.is_valid_sale, false) as is_valid_sale,
-        orders.order_id is not null as has_order
+        order_id,
+        line_number,
+        customer_id,
+        business_date,
+        product_id,
+        category,
+        brand,
+        quantity,
+        {{ to_amount('line_minor') }} as line_amount,
+        is_valid_sale,
+        has_order
     from order_lines
-    left join orders
-        on order_lines.order_id = orders.order_id
 
 )
 

@@ -1,29 +1,21 @@
 with refunds as (
 
-    select * from {{ ref('stg_refunds') }}
-
-),
-
-orders as (
-
-    select * from {{ ref('int_orders_enriched') }}
+    select * from {{ ref('int_refunds_enriched') }}
 
 ),
 
 final as (
 
     select
-        refunds.refund_id,
-        refunds.order_id,
-        orders.customer_id,
-        refunds.refunded_at,
-        {{ business_date('refunds.refunded_at') }} as business_date,
-        {{ to_amount(converted_minor('refunds.amount', 'coalesce(orders.exchange_rate, 1)')) }} as refund_amount,
-        coalesce(orders.is_valid_sale, false) as is_valid_sale,
-        orders.order_id is not null as has_order
+        refund_id,
+        order_id,
+        customer_id,
+        refunded_at,
+        business_date,
+        {{ to_amount('refund_minor') }} as refund_amount,
+        is_valid_sale,
+        has_order
     from refunds
-    left join orders
-        on refunds.order_id = orders.order_id
 
 )
 

@@ -1,0 +1,172 @@
+"""House rules, read from dbt's own manifest: names, layers, contracts, and SQL that both engines understand."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from orchestration.lib.contract import personal_columns
+from tests.support.project import manifest
+
+LAYERS = ("staging", "intermediate", "marts")
+PREFIXES = {"staging": "stg_", "intermediate": "int_"}
+CORE_PREFIXES = ("dim_", "fct_")
+
+# Functions and operators of one engine; they belong in macros/portable.
+ENGINE_ONLY = {
+    r"::": "a cast by ::",
+    r"\bqualify\b": "qualify",
+    r"\bunnest\s*\(": "unnest",
+    r"\bgenerate_series\s*\(": "generate_series",
+    r"\bstrftime\s*\(": "strftime",
+    r"\bstrptime\s*\(": "strptime",
+    r"\bregexp_\w+\s*\(": "regexp_…",
+    r"\btry_cast\s*\(": "try_cast",
+    r"\btimezone\s*\(": "timezone",
+    r"\bepoch\w*\s*\(": "epoch",
+    r"\bisodow\s*\(": "isodow",
+    r"\bdate_diff\s*\(": "date_diff",
+    r"\bdatediff\s*\(": "datediff",
+    r"\bto_(days|months|years)\s*\(": "to_days/months",
+    r"\binterval\b": "interval arithmetic",
+    r"\blist_\w+\s*\(": "list_…",
+    r"\bquantile_\w+\s*\(": "quantile_…",
+    r"\bpercentile\w*\s*\(": "percentile",
+    r"\barg_(min|max)\s*\(": "arg_min/arg_max",
+    r"\bhugeint\b": "hugeint",
+    r"(?<![/*])//(?!/)": "integer division by //",
+    r"\bselect\s+\*\s+exclude\b": "exclude",
+    r"\basof\b": "asof join",
+    r"\bilike\b": "ilike",
+}
+
+
+def models() -> dict[str, dict[str, Any]]:
+    return {node["name"]: node for node in manifest()["nodes"].values() if node["resource_type"] == "model"}
+
+
+def layer(node: dict[str, Any]) -> str:
+    return str(node["fqn"][1])
+
+
+def folder(node: dict[str, Any]) -> str:
+    """staging, intermediate or, of a mart, its domain."""
+    return str(node["fqn"][2]) if layer(node) == "marts" else layer(node)
+
+
+def marts() -> dict[str, dict[str, Any]]:
+    return {name: node for name, node in models().items() if layer(node) == "marts"}
+
+
+def plain_sql(node: dict[str, Any]) -> str:
+    """A model's source without comments, Jinja and string literals."""
+    code = re.sub(r"\{#.*?#\}|--[^\n]*", " ", node["raw_code"], flags=re.DOTALL)
+    code = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", " jinja ", code, flags=re.DOTALL)
+    return re.sub(r"'(?:[^']|'')*'", "''", code).lower()
+
+
+def test_folders_schemas_and_prefixes_agree() -> None:
+    for name, node in models().items():
+        assert layer(node) in LAYERS
+        assert node["schema"] == folder(node), name
+        if layer(node) in PREFIXES:
+            assert name.startswith(PREFIXES[layer(node)]), name
+        elif folder(node) == "core":
+            assert name.startswith(CORE_PREFIXES), name
+        else:
+            assert not name.startswith((*PREFIXES.values(), *CORE_PREFIXES)), name
+
+
+def test_no_layer_reads_one_above_and_no_mart_reads_staging() -> None:
+    nodes = manifest()["nodes"]
+    for name, node in models().items():
+        for parent in node["depends_on"]["nodes"]:
+            if parent.startswith("source."):
+                assert layer(node) == "staging", f"{name} reads {parent}"
+            elif nodes[parent]["resource_type"] == "model":
+                above, below = layer(node), layer(nodes[parent])
+                assert LAYERS.index(below) <= LAYERS.index(above), f"{name} reads {parent}"
+                if above == "marts":
+                    assert below != "staging", f"{name} reads {parent}"
+                    if below == "marts" and folder(nodes[parent]) != folder(node):
+                        assert folder(nodes[parent]) == "core", f"{name} reads {parent}"
+
+
+def test_every_model_says_what_a_row_is_and_what_its_key_is() -> None:
+    silent = [
+        name
+        for name, node in models().items()
+        if (layer(node) == "marts" or node["description"])
+        and not (re.match("One row", node["description"]) and "rimary key" in node["description"])
+    ]
+    assert silent == []
+
+
+def test_every_intermediate_model_is_described() -> None:
+    assert [name for name, node in models().items() if layer(node) == "intermediate" and not node["description"]] == []
+
+
+def test_every_mart_has_an_enforced_contract_and_a_test() -> None:
+    tested = {
+        parent
+        for node in [*manifest()["nodes"].values(), *manifest()["unit_tests"].values()]
+        if node["resource_type"] in ("test", "unit_test")
+        for parent in node["depends_on"]["nodes"]
+    }
+    for name, node in marts().items():
+        assert node["contract"]["enforced"], name
+        assert node["columns"], name
+        assert node["unique_id"] in tested, name
+
+
+def test_columns_are_named_by_their_kind() -> None:
+    kinds = {
+        "boolean": r"(is|has)_\w+",
+        "timestamp": r"\w+_at",
+        "date": r"(\w+_)?(on|month|date)",
+        "decimal(18, 2)": r"\w+_amount",
+        "double": r"\w+_(rate|ratio|share|score)|score|quantity",
+    }
+    wrong = []
+    for name, node in marts().items():
+        for column in node["columns"].values():
+            kind, label = column["data_type"], column["name"]
+            if kind in kinds and not re.fullmatch(kinds[kind], label):
+                wrong.append((name, label, kind))
+            for other, pattern in (
+                ("boolean", r"(is|has)_\w+"),
+                ("timestamp", r"\w+_at"),
+                ("decimal(18, 2)", r"\w+_amount"),
+            ):
+                if re.fullmatch(pattern, label) and kind != other:
+                    wrong.append((name, label, kind))
+            if label.endswith("_id") and label != "load_id" and kind != "string":
+                wrong.append((name, label, kind))
+    assert wrong == []
+
+
+def test_no_mart_has_a_column_of_personal_data() -> None:
+    for name, node in marts().items():
+        assert personal_columns().isdisjoint(node["columns"]), name
+
+
+@pytest.mark.parametrize("name", sorted(models()))
+def test_a_model_keeps_to_sql_that_both_engines_understand(name: str) -> None:
+    sql = plain_sql(models()[name])
+    assert [what for pattern, what in ENGINE_ONLY.items() if re.search(pattern, sql)] == []
+    assert '"' not in sql
+
+
+@pytest.mark.parametrize("name", sorted(marts()))
+def test_a_mart_selects_its_columns_by_name(name: str) -> None:
+    stars = re.findall(r"select\s+\*\s+from\s+(\w+)", plain_sql(marts()[name]))
+    assert [source for source in stars if source not in ("jinja", "final")] == []
+
+
+def test_every_seed_is_described_and_typed() -> None:
+    for node in manifest()["nodes"].values():
+        if node["resource_type"] == "seed":
+            assert "rimary key" in node["description"], node["name"]
+            assert node["config"]["column_types"], node["name"]
