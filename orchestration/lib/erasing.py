@@ -6,7 +6,7 @@ published before are removed once a new one stands (see `publishing`).
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -67,7 +67,7 @@ def last_erasure_at(warehouse: Path) -> datetime | None:
     """When a customer was last erased (UTC): a version published before may still hold them."""
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         row = connection.execute("select max(erased_at) from raw.erased_customers").fetchone()
-    return row[0] if row else None
+    return row[0].replace(tzinfo=UTC) if row and row[0] else None
 
 
 # Whoever is merged with an erased customer is the same person.

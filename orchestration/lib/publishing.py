@@ -167,6 +167,7 @@ def publish(
     business_timezone: str = "",
     is_synthetic: bool = False,
     keep: int = DEFAULT_KEEP,
+    erased_at: datetime | None = None,
     on_progress: Progress = lambda step, count: None,
 ) -> Version:
     """Copy the marts of the working area into a new version, audit the copy, and make it current.
@@ -175,6 +176,7 @@ def publish(
     `personal_columns` are the columns that may not be in a version: `column`, `table.column` or `schema.table.column`.
     `keep` versions of this data set remain, and the current one always does. With fewer than 2, a reader that looked
     `current` up just before a publish can find its version gone.
+    `erased_at` (UTC) is when a customer was last erased: versions of this data set from before that are removed.
 
     Raises PublishingError, with `current` untouched and nothing left behind, where a blocking check has failed, the
     copy holds what it should not, or anything at all goes wrong before the link moves; LockHeldError while another
@@ -214,7 +216,7 @@ def publish(
             shutil.rmtree(building, ignore_errors=True)
             raise PublishingError(_not_published(settings, _reason(error))) from error
         on_progress("remove old versions", None)
-        _prune(settings, keep)
+        _prune(settings, keep, erased_at)
     return Version(number=number, path=target, manifest=manifest)
 
 
@@ -444,22 +446,28 @@ def _remove_leftovers(settings: Settings) -> None:
         link.unlink(missing_ok=True)
 
 
-def _prune(settings: Settings, keep: int) -> None:
+def _prune(settings: Settings, keep: int, erased_at: datetime | None) -> None:
     """Remove all but the last `keep` versions of the data set, never the current one.
 
     A version first loses its number, so that a half removed one is never taken for a version. Trouble here is a
-    warning: the new version is published already.
+    warning, because the new version is published already; not so where the version holds an erased customer.
     """
     shown = settings.current.resolve()
     own = [version for version in versions(settings) if version.dataset == settings.dataset]
-    for version in own[:-keep]:
-        if version.path.resolve() == shown:
+    for version in own:
+        has_erased = erased_at is not None and version.created_at < erased_at
+        if version.path.resolve() == shown or not (has_erased or version in own[:-keep]):
             continue
         removing = settings.versions_dir / f"{REMOVING_PREFIX}{version.number}"
         try:
             os.rename(version.path, removing)
             shutil.rmtree(removing)
         except OSError as error:
+            if has_erased:
+                raise PublishingError(
+                    f"The new version is published, but version {version.number} still holds customers who were "
+                    f"erased on request, and could not be removed: {error}\nRemove {removing} by hand."
+                ) from error
             log.warning("version %s could not be removed: %s", version.number, error)
 
 

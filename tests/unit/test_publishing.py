@@ -431,3 +431,16 @@ def test_a_link_to_nothing_is_an_error_and_not_an_empty_warehouse(settings: Sett
     settings.current.symlink_to("versions/9")
     with pytest.raises(PublishingError, match="points to versions/9, which is not a version"):
         publishing.current(settings)
+
+
+def test_versions_from_before_an_erasure_are_removed_whatever_is_kept(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    for stamp in (1, 2):
+        build_marts(settings, stamp)
+        publish(settings, stamp)
+    erased_at = datetime.now(UTC)
+    time.sleep(1.1)  # the manifest states whole seconds
+    build_marts(settings, 3)
+    publish(settings, 3, erased_at=erased_at, keep=5)
+
+    assert [version.number for version in publishing.versions(settings)] == [3]

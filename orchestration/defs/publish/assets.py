@@ -37,7 +37,7 @@ def build_publish_assets(mart_keys: Sequence[dg.AssetKey], suite_names: Sequence
         ],
         required_resource_keys={RUN},
     )
-    def publish_version(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    def publish_version(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         run = run_of(context)
         with run.step("publish"):
             publish(run, suite_names)
@@ -67,6 +67,7 @@ def publish(run: TenureRun, suite_names: Sequence[str]) -> None:
     """
     from orchestration.lib import publishing
     from orchestration.lib.contract import personal_columns
+    from orchestration.lib.erasing import last_erasure_at
 
     run.progress.stage("Publish")
     nodes = [
@@ -91,6 +92,7 @@ def publish(run: TenureRun, suite_names: Sequence[str]) -> None:
         personal_columns=personal_columns(),
         reporting_currency=run.mapping.reporting_currency,
         business_timezone=run.mapping.business_timezone,
+        erased_at=last_erasure_at(run.settings.warehouse_path),
         on_progress=lambda step, count: run.progress.tick(0, 0, step),
     )
     tables = run.version.manifest["tables"]
