@@ -46,7 +46,8 @@ def erase(connection: duckdb.DuckDBPyConnection, mapping: Mapping, now: datetime
         return 0
     connection.execute(
         """create or replace temporary table erased_orders as
-        select distinct order_id from contract.orders where customer_id in (from raw.erased_customers select customer_id)"""
+        select distinct order_id from contract.orders
+        where customer_id in (from raw.erased_customers select customer_id)"""
     )
     removed = sum(_delete(connection, source, rows) for source, rows in _rows_to_erase(connection, mapping))
     # A line that could not be read may name the customer anywhere.
@@ -84,7 +85,7 @@ def _rows_to_erase(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> l
     All are there before the first row goes: a feed may look up a source that rows go from too.
     """
     erased = "(from raw.erased_customers select customer_id)"
-    tables = []
+    tables: list[tuple[str, str]] = []
     for table, feeds in mapping.feeds.items():
         names = {column.name for column in contract_tables()[table].columns}
         conditions = [f"{name} in {erased}" for name in ("customer_id", "alias_id") if name in names]

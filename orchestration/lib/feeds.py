@@ -282,7 +282,8 @@ def _cast_timestamp(value: str, came_as: str, timezone: str) -> str:
         naive = f"timezone('UTC', timezone({literal(timezone)}, {naive}))"
     if came_as != "VARCHAR":
         return naive
-    return f"case when regexp_matches({value}, {literal(_HAS_OFFSET)}) and length({value}) > 10 then {aware} else {naive} end"
+    has_offset = f"regexp_matches({value}, {literal(_HAS_OFFSET)}) and length({value}) > 10"
+    return f"case when {has_offset} then {aware} else {naive} end"
 
 
 def _rejection(name: str, expression: _Expression) -> tuple[str, str, str, str]:

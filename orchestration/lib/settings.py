@@ -40,10 +40,7 @@ class Settings:
         """
         name = dataset or os.environ.get("TENURE_DATASET") or DEFAULT_DATASET
         root = home or Path(os.environ.get("TENURE_HOME") or "warehouse")
-        if name.endswith((".yml", ".yaml")):
-            path = Path(name)
-        else:
-            path = datasets_dir() / f"{name}.yml"
+        path = Path(name) if name.endswith((".yml", ".yaml")) else datasets_dir() / f"{name}.yml"
         if not path.is_file():
             raise UserError(
                 f"There is no mapping for the data set '{name}': {path} does not exist.",

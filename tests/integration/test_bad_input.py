@@ -99,7 +99,8 @@ def test_duplicates_corrections_and_conflicts_across_files(shop: Shop) -> None:
     ]
     with shop.staged() as connection:
         accounts = connection.execute(
-            """select sum(rows_read), sum(accepted_count), sum(quarantined_count), sum(copy_count), sum(superseded_count)
+            """select
+                sum(rows_read), sum(accepted_count), sum(quarantined_count), sum(copy_count), sum(superseded_count)
             from marts.quality.load_accounting"""
         ).fetchone()
         revenue = connection.execute("select sum(net_amount) from marts.core.fct_orders").fetchone()
@@ -129,7 +130,9 @@ def test_an_order_of_which_one_line_cannot_be_read_is_quarantined_whole(shop: Sh
     shop.write(
         "orders.csv",
         HEADER
-        + "1,a,2024-01-05,1\n1,a,2024-01-05,x\n2,a,2024-01-05,1\n2,a,2024-01-05,1\n3,a,2024-01-05,1\n3,b,2024-01-05,1\n",
+        + "1,a,2024-01-05,1\n1,a,2024-01-05,x\n"
+        + "2,a,2024-01-05,1\n2,a,2024-01-05,1\n"
+        + "3,a,2024-01-05,1\n3,b,2024-01-05,1\n",
     )
     shop.map(orders={"from": "orders", "grain": "order_line", "columns": ORDERS})
     assert shop.quarantine() == [
@@ -189,7 +192,9 @@ def test_a_merge_circle_is_quarantined(shop: Shop) -> None:
 def test_a_json_line_that_is_no_object_is_quarantined(shop: Shop) -> None:
     shop.write(
         "orders.jsonl.gz",
-        '{"id": 1, "customer": "a", "at": "2024-01-05T10:00:00+02:00", "total": 1.5}\nbroken\n{"id": 2, "customer": "a", "at": "2024-01-05", "total": 2, "rare": {"x": 1}}\n',
+        '{"id": 1, "customer": "a", "at": "2024-01-05T10:00:00+02:00", "total": 1.5}\n'
+        "broken\n"
+        '{"id": 2, "customer": "a", "at": "2024-01-05", "total": 2, "rare": {"x": 1}}\n',
     )
     shop.map(sources={"orders": "*.jsonl.gz"})
     [row] = shop.quarantine()
@@ -327,6 +332,7 @@ def test_parquet_zstd_and_semicolons(shop: Shop) -> None:
     assert shop.quarantine() == []
     with shop.staged() as connection:
         rows = connection.execute(
-            "select order_id, customer_id, ordered_at::varchar, gross_amount::varchar from marts.core.fct_orders order by 1"
+            """select order_id, customer_id, ordered_at::varchar, gross_amount::varchar
+            from marts.core.fct_orders order by 1"""
         ).fetchall()
     assert rows == [("1", "7", "2024-01-05 09:00:00", "1.25"), ("2", "7", "2024-01-06 09:00:00", "2.50")]

@@ -81,6 +81,7 @@ def test_a_file_delivered_again_does_not_bring_the_customer_back(erasing_shop: S
     with erasing_shop.staged() as connection:
         assert "anna" not in everything(connection)
         accounts = connection.execute(
-            "select rows_read, accepted_count, erased_count from marts.quality.load_accounting where table_name = 'orders'"
+            """select rows_read, accepted_count, erased_count
+            from marts.quality.load_accounting where table_name = 'orders'"""
         ).fetchall()
     assert accounts == [(3, 1, 2)]

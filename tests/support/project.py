@@ -43,7 +43,7 @@ class CompiledProject:
     models: tuple[Node, ...] = field(repr=False)
 
     def build(self, connection: duckdb.DuckDBPyConnection, *, only: tuple[str, ...] = ("",)) -> None:
-        """Runs the models (those whose folder starts with one of `only`) on a connection that has the schema `contract`."""
+        """Runs the models (those whose folder starts with one of `only`) where the schema `contract` is there."""
         for schema in SCHEMAS:
             connection.execute(f"create schema if not exists warehouse.{schema}")
         for schema in MART_SCHEMAS:
