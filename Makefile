@@ -56,7 +56,8 @@ lint: $(STAMP) ## Check style and types: ruff, mypy, sqlfluff
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
+	@work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
+		TENURE_WORK="$$work" $(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
 
 .PHONY: format
 format: $(STAMP) ## Let ruff put the Python code into form

@@ -302,9 +302,9 @@ def _table(project: ParsedProject, node: Mapping[str, Any]) -> str | None:
         if attached is None:
             parents = [parent for parent in node["depends_on"]["nodes"] if parent.startswith("model.")]
             attached = parents[0] if len(parents) == 1 else None
-        node = project.manifest_json["nodes"].get(attached) if attached else None  # type: ignore[assignment]
-        if node is None:
+        if not attached or attached not in project.manifest_json["nodes"]:
             return None
+        node = project.node(attached)
     return f"{node['schema']}.{node.get('alias') or node['name']}"
 
 

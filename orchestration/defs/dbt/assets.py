@@ -27,7 +27,7 @@ def build_dbt_assets(project: ParsedProject) -> dg.AssetsDefinition:
         name="build_marts",
         required_resource_keys={RUN},
     )
-    def build_marts(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    def build_marts(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         run = run_of(context)
         with run.step("build"):
             outcome = build(run, _selection(context))
@@ -114,7 +114,7 @@ def build(run: TenureRun, selection: list[str] | None) -> BuildOutcome:
 
 def results_of(
     context: dg.AssetExecutionContext, outcome: BuildOutcome
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """What dbt did as Dagster's events, for the assets and checks that were selected."""
     asset_keys = {
         context.assets_def.get_asset_spec(key).metadata[_UNIQUE_ID]: key for key in context.selected_asset_keys

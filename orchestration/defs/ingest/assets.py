@@ -36,7 +36,7 @@ def build_load_assets(mapping: Mapping, contract: Sequence[dg.AssetSpec]) -> dg.
         specs=[*_raw_specs(mapping), *_fed_by(mapping, contract)],
         required_resource_keys={RUN},
     )
-    def load_raw_files(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    def load_raw_files(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         run = run_of(context)
         with run.step("load"):
             rows = load(run, context.run_id)

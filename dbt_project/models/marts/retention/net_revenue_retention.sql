@@ -147,7 +147,7 @@ known as (
 final as (
 
     select
-        window_name as window,
+        window_name as window,  -- noqa: PRS
         window_end_on,
         base_count,
         base_amount,
