@@ -1,6 +1,6 @@
 with purchase_days as (
 
-    select * from {{ ref('int_purchase_days_sequenced') }}
+    select * from {{ ref('int_purchase_days') }}
 
 ),
 

@@ -110,7 +110,7 @@ first_categories as (
             category,
             row_number() over (
                 partition by customer_id
-                order by amount desc nulls last, category
+                order by amount desc nulls last, category asc
             ) as category_rank
         from category_amounts
     ) as ranked

@@ -4,22 +4,33 @@ with orders as (
 
 ),
 
-customer_days as (
+data_window as (
 
-    select
-        customer_id,
-        business_date as purchased_on,
-        count(*) as order_count,
-        {{ sum_bigint('gross_minor') }} as gross_minor,
-        {{ sum_bigint('net_minor') }} as net_minor
-    from orders
-    where is_valid_sale and is_identified
-    group by
-        customer_id,
-        business_date
+    select * from {{ ref('int_data_window') }}
 
 ),
 
+-- After the watermark only part of the purchases is there: they would pass for a quiet time.
+customer_days as (
+
+    select
+        orders.customer_id,
+        orders.business_date as purchased_on,
+        count(*) as order_count,
+        {{ sum_bigint('orders.gross_minor') }} as gross_minor,
+        {{ sum_bigint('orders.net_minor') }} as net_minor
+    from orders
+    inner join data_window
+        on orders.business_date <= data_window.data_end_on
+    where orders.is_valid_sale and orders.is_identified
+    group by
+        orders.customer_id,
+        orders.business_date
+
+),
+
+-- The one window over all purchases. With the purchase before at hand, "first in its period" is a comparison,
+-- and no count of distinct customers per period is needed downstream.
 final as (
 
     select
@@ -31,7 +42,15 @@ final as (
         row_number() over (
             partition by customer_id
             order by purchased_on
-        ) as purchase_number
+        ) as purchase_number,
+        first_value(purchased_on) over (
+            partition by customer_id
+            order by purchased_on
+        ) as first_purchased_on,
+        lag(purchased_on) over (
+            partition by customer_id
+            order by purchased_on
+        ) as previous_purchased_on
     from customer_days
 
 )

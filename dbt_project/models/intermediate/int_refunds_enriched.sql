@@ -22,6 +22,7 @@ final as (
         coalesce(orders.is_valid_sale, false) as is_valid_sale,
         orders.order_id is not null as has_order,
 
+        orders.business_date as ordered_on,
         {{ business_date('refunds.refunded_at') }} as business_date,
         refunds.refunded_at
     from refunds

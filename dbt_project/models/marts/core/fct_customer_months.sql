@@ -4,9 +4,19 @@ with purchase_days as (
 
 ),
 
+data_window as (
+
+    select * from {{ ref('int_data_window') }}
+
+),
+
+-- Of the orders that count: those up to the watermark.
 refunds as (
 
-    select * from {{ ref('int_refunds_enriched') }}
+    select refunds.*
+    from {{ ref('int_refunds_enriched') }} as refunds
+    inner join data_window
+        on refunds.ordered_on <= data_window.data_end_on
 
 ),
 
