@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -148,11 +149,15 @@ def build(
     if indirect_selection:
         arguments += ["--indirect-selection", indirect_selection]
     runner = dbtRunner(manifest=project.manifest, callbacks=[watcher])
+    threads_before = set(threading.enumerate())
     try:
-        with _environment(place):
+        with _environment(place), _plain_interrupts():
             result = runner.invoke(arguments)
     finally:
         close_connections()
+    if result.exception is not None and not isinstance(result.exception, Exception):
+        _wait_for(set(threading.enumerate()) - threads_before)
+        raise result.exception
     raw_results = list(getattr(result.result, "results", None) or [])
     nodes = [_outcome(project, raw.node.unique_id, raw) for raw in raw_results]
     counts = table_row_counts(place, [_relation(project, node) for node in nodes if _is_built_table(project, node)])
@@ -242,6 +247,29 @@ def _environment(place: DbtPlace) -> Iterator[None]:
             os.environ.pop("TENURE_WORK", None)
         else:
             os.environ["TENURE_WORK"] = before
+
+
+@contextmanager
+def _plain_interrupts() -> Iterator[None]:
+    """Ctrl-C is a KeyboardInterrupt in dbt, which then cancels its queries.
+
+    Dagster raises an exception of its own while a step runs; dbt does not know it, and its threads outlive the process.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _wait_for(threads: set[threading.Thread], seconds: float = 10) -> None:
+    """Until dbt's cancelled workers are out of DuckDB: a process that ends around one of them is aborted."""
+    until = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0, until - time.monotonic()))
 
 
 class _Watcher:

@@ -76,6 +76,9 @@ def _execute(run: TenureRun) -> None:
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             tags={"tenure/dataset": run.settings.dataset},
         )
+    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    if any(error and error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt") for error in errors):
+        raise KeyboardInterrupt
     if not result.success and not run.failures:
         run.failures += _failures_of(result)
 

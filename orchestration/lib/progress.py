@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
+_LONGEST_WHAT = 36
+"""Names of tests can be longer than the line, and would push the count out of it."""
+
 log = logging.getLogger("tenure.progress")
 
 
@@ -86,7 +89,8 @@ class RichProgress(AbstractContextManager["RichProgress"]):
 
     def tick(self, done: int, total: int, what: str = "") -> None:
         if self._task is not None:
-            self._bar.update(self._task, completed=done, total=total, what=what)
+            short = what if len(what) <= _LONGEST_WHAT else what[: _LONGEST_WHAT - 1] + "…"
+            self._bar.update(self._task, completed=done, total=total or None, what=short)
 
     def line(self, text: str) -> None:
         log.info("  %s", text)

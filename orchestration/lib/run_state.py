@@ -7,9 +7,11 @@ written down beside them: `work/<dataset>/run_state.json`.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,8 +58,22 @@ class RunState:
         temporary.write_text(json.dumps({"format": _FORMAT, **content}, indent=1, default=str), encoding="utf-8")
         os.replace(temporary, self.path)
 
-    def begin_load(self, run_id: str) -> None:
-        """From here on until `record_load`, nothing on disk may be published."""
+    @contextmanager
+    def loading(self, run_id: str) -> Iterator[None]:
+        """Around a load, which is one transaction: when it fails, all is as it was, and so is what is known of it.
+
+        When it is killed, nothing on disk may be published until it is loaded again.
+        """
+        before = copy.deepcopy(vars(self))
+        self._begin_load(run_id)
+        try:
+            yield
+        except BaseException:
+            vars(self).update(before)
+            self.write()
+            raise
+
+    def _begin_load(self, run_id: str) -> None:
         self.run_id = run_id
         self.started_at = datetime.now(UTC).isoformat()
         self.is_loaded = False

@@ -5,6 +5,9 @@ from __future__ import annotations
 import datetime
 import json
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
@@ -133,6 +136,22 @@ def test_a_mapping_that_does_not_fit_changes_nothing(shop: Path) -> None:
     assert "totl" in result.output
     assert "Traceback" not in result.output
     assert current_manifest(shop) == before
+
+
+def test_ctrl_c_ends_it_at_once_and_leaves_the_version(shop: Path) -> None:
+    command = [sys.executable, "-m", "orchestration.cli", "run", "--dataset", str(shop / "shop.yml")]
+    process = subprocess.Popen(
+        [*command, "--home", str(shop / "interrupted")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if "seeds." in line:
+            process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130, "".join(said)
+    assert said[-1].startswith("Interrupted"), "".join(said)
+    assert not (shop / "interrupted/current").exists()
 
 
 def test_a_part_built_from_dagsters_page(shop: Path) -> None:

@@ -25,8 +25,8 @@ def built(*nodes: NodeOutcome) -> BuildOutcome:
 @pytest.fixture
 def state(tmp_path: Path) -> RunState:
     state = RunState.read(tmp_path)
-    state.begin_load("run-1")
-    state.record_load({"digest": "d"})
+    with state.loading("run-1"):
+        state.record_load({"digest": "d"})
     state.begin_build()
     state.record_build(built(node(MODEL, "success"), node(TEST, "pass")))
     state.suites["fct_orders"] = []
@@ -41,14 +41,22 @@ def test_nothing_loaded(tmp_path: Path) -> None:
     assert RunState.read(tmp_path).obstacles([], []) == ["the raw files were not loaded to the end"]
 
 
-def test_a_load_that_did_not_end(state: RunState) -> None:
-    state.begin_load("run-2")
-    assert state.obstacles([MODEL], []) == ["the raw files were not loaded to the end"]
+def test_a_load_that_is_killed(state: RunState) -> None:
+    with state.loading("run-2"):
+        found = RunState.read(state.path.parent).obstacles([MODEL], [])
+    assert found == ["the raw files were not loaded to the end"]
+
+
+def test_a_load_that_fails_changes_nothing(state: RunState) -> None:
+    with pytest.raises(ValueError, match="bad file"), state.loading("run-2"):
+        raise ValueError("bad file")
+    assert RunState.read(state.path.parent).obstacles([MODEL, TEST], ["fct_orders"]) == []
+    assert state.record().run_id == "run-1"
 
 
 def test_a_load_makes_what_was_built_before_stale(state: RunState) -> None:
-    state.begin_load("run-2")
-    state.record_load({"digest": "e"})
+    with state.loading("run-2"):
+        state.record_load({"digest": "e"})
     assert state.obstacles([MODEL], []) == ["not built since the last load: fct_orders"]
 
 

@@ -56,14 +56,14 @@ def load(run: TenureRun, run_id: str) -> dict[str, int]:
 
     run.progress.stage("Load the raw files")
     found = inputs.fingerprint(run.settings, run.mapping)
-    run.state.begin_load(run_id)
-    report = loading.load(
-        run.settings,
-        run.mapping,
-        found,
-        lambda text, rows: run.progress.line(text if rows is None else f"{text}  {counted(rows, 'row')}"),
-    )
-    run.state.record_load(found.to_json())
+    with run.state.loading(run_id):
+        report = loading.load(
+            run.settings,
+            run.mapping,
+            found,
+            lambda text, rows: run.progress.line(text if rows is None else f"{text}  {counted(rows, 'row')}"),
+        )
+        run.state.record_load(found.to_json())
     run.state.add_steps(
         RunStep(f"load {source.name}", source.rows_read, round(source.seconds, 3)) for source in report.sources
     )
