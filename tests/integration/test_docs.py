@@ -227,9 +227,8 @@ def test_the_mapping_page_has_every_reason_of_quarantine() -> None:
     reasons = [first_code(row[0]) for row in table_rows(section(MAPPING, "What is quarantined"))]
     code = loader_code()
     for reason in reasons:
-        stem = re.sub(
-            "(cannot be read as|has no rate to|through more than|at the same time:|the other is).*", r"\1", reason
-        )
+        variable = "(cannot be read as|has no rate to|through more than|at the same time:|the other is).*"
+        stem = re.sub(variable, r"\1", reason)
         assert stem in code, f"no code says '{reason}'"
     said = {
         *re.findall(r"'reason': '([^']+)'", code),
