@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestration.lib.errors import UserError
-from orchestration.lib.mapping import Mapping, source_files
+from orchestration.lib.mapping import Mapping
+from orchestration.lib.places import Found, Places, file_sha256
 from orchestration.lib.settings import Settings
 
 # What of the project decides the marts' content.
@@ -26,16 +28,23 @@ class InputFile:
     Attributes:
         name: the name kept in the raw table.
         size: bytes.
-        mtime_ns: modification time, nanoseconds since the epoch.
+        changed_by_ns: when it was changed last, at the latest (see `Found`).
         sha256: of the content.
+        read_ns: when the content was read for that, nanoseconds since the epoch.
     """
 
     source: str
     name: str
     path: str
     size: int
-    mtime_ns: int
+    changed_by_ns: int | None
     sha256: str
+    read_ns: int
+
+    def vouches_for(self, found: Found) -> bool:
+        """Whether what is found now has this content for certain, going by size and time alone."""
+        is_settled = self.changed_by_ns is not None and self.changed_by_ns < self.read_ns
+        return is_settled and (self.size, self.changed_by_ns) == (found.size, found.changed_by_ns)
 
 
 @dataclass(frozen=True)
@@ -67,55 +76,50 @@ class InputState:
 def fingerprint(settings: Settings, mapping: Mapping) -> InputState:
     """The state of the inputs now.
 
-    A file whose size and modification time are as last seen is not read again; the memory of it is
-    `inputs.json` in the work directory.
+    A file whose size and time are as last seen is not read again; the memory of it is `inputs.json` in the
+    work directory. So that no change is missed, the time counts only if the file had been at rest when it was read.
 
     Raises:
         UserError: a source has no file and never had one.
     """
     memory_path = settings.work_dir / "inputs.json"
     memory = _remembered(memory_path)
+    places = Places(mapping)
     files = []
     for source in mapping.sources:
-        found = source_files(mapping, source)
-        for name, path in found.items():
-            stat = path.stat()
-            known = memory.get(str(path))
-            if known and (known["size"], known["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns):
-                digest = known["sha256"]
-            else:
-                digest = _file_sha256(path)
-            files.append(InputFile(source, name, str(path), stat.st_size, stat.st_mtime_ns, digest))
-        if not found and not _was_loaded(memory, source):
+        found = places.find(source)
+        if not found and not any(known.source == source for known in memory.values()):
             raise UserError(
                 f"{mapping.path}: source '{source}' reads {', '.join(mapping.sources[source].read)}, "
                 "which matches no file.",
                 "Paths are relative to the mapping file's folder.",
             )
-    state = InputState(tuple(files), _file_sha256(mapping.path), _code_sha256(settings.project_root))
+        files += [look(places, source, file, memory.get(file.path)) for file in found]
+    state = InputState(tuple(files), file_sha256(mapping.path), _code_sha256(settings.project_root))
     memory_path.parent.mkdir(parents=True, exist_ok=True)
-    memory.update({f.path: asdict(f) for f in files})
+    memory.update({f.path: f for f in files})
     replacement = memory_path.with_suffix(".new")
-    replacement.write_text(json.dumps(memory, indent=1))
+    replacement.write_text(json.dumps({path: asdict(file) for path, file in memory.items()}, indent=1))
     replacement.replace(memory_path)
     return state
 
 
-def _remembered(path: Path) -> dict[str, Any]:
+def look(places: Places, source: str, found: Found, known: InputFile | None) -> InputFile:
+    """A file with its content's digest: the digest that is known, where size and time vouch for it."""
+    if known and known.vouches_for(found):
+        digest, read_ns = known.sha256, known.read_ns
+    else:
+        read_ns = time.time_ns()
+        digest = places.sha256(source, found.path)
+    return InputFile(source, found.name, found.path, found.size, found.changed_by_ns, digest, read_ns)
+
+
+def _remembered(path: Path) -> dict[str, InputFile]:
+    """The files as last seen, by path; none where the memory is lost, or another release wrote it."""
     try:
-        content = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError):
+        return {path: InputFile(**file) for path, file in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _was_loaded(memory: dict[str, Any], source: str) -> bool:
-    return any(file["source"] == source for file in memory.values())
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _code_sha256(root: Path) -> str:

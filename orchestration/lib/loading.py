@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +19,9 @@ from orchestration.lib import erasing
 from orchestration.lib.contract import contract_tables
 from orchestration.lib.errors import UserError
 from orchestration.lib.feeds import LOAD_COLUMNS, empty_sql, feed_sql, filtered_sql
-from orchestration.lib.inputs import InputFile, InputState
+from orchestration.lib.inputs import InputFile, InputState, look
 from orchestration.lib.mapping import Mapping, Source, source_format
+from orchestration.lib.places import Places
 from orchestration.lib.settings import Settings
 from orchestration.lib.sql import identifier, literal
 
@@ -108,9 +110,10 @@ def check(mapping: Mapping, state: InputState) -> dict[str, list[tuple[str, str]
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(_LOADS_TABLES + erasing.TABLES)
+        places = Places(mapping)
         columns = {}
         for name, source in mapping.sources.items():
-            columns[name] = _prepare_table(connection, name, source, _files_of(state, name))
+            columns[name] = _prepare_table(connection, places, name, source, _files_of(state, name))
         _create_views(connection, mapping)
     return columns
 
@@ -118,6 +121,7 @@ def check(mapping: Mapping, state: InputState) -> dict[str, list[tuple[str, str]
 def _load(
     connection: duckdb.DuckDBPyConnection, mapping: Mapping, state: InputState, on_progress: Progress
 ) -> LoadReport:
+    places = Places(mapping)
     connection.execute(_LOADS_TABLES + erasing.TABLES)
     _drop_unmapped(connection, mapping)
     load_id = _scalar(connection, "select coalesce(max(load_id), 0) + 1 from raw.loaded_files")
@@ -127,12 +131,12 @@ def _load(
     # The tables' columns are known from the files' heads, so that a mapping that does not fit fails here,
     # before the first row is read.
     for name, source in mapping.sources.items():
-        _prepare_table(connection, name, source, pending[name])
+        _prepare_table(connection, places, name, source, pending[name])
     _create_views(connection, mapping)
     sources = []
     for name, source in mapping.sources.items():
         sources.append(
-            _load_source(connection, name, source, load_id, pending[name], _files_of(state, name), on_progress)
+            _load_source(connection, places, name, source, load_id, pending[name], _files_of(state, name), on_progress)
         )
     _check_lookups(connection, mapping)
     erased = erasing.erase(connection, mapping, datetime.now(UTC).replace(tzinfo=None))
@@ -143,6 +147,7 @@ def _load(
 
 def _load_source(
     connection: duckdb.DuckDBPyConnection,
+    places: Places,
     name: str,
     source: Source,
     load_id: int,
@@ -159,8 +164,8 @@ def _load_source(
                 {"file": file.name} | ({"source": name} if "$source" in table else {}),
             )
         erasing.forget_counts(connection, name, file.name)
-        accepted, bad = _read_file(connection, name, source, load_id, file)
-        _verify_unchanged(file)
+        accepted, bad = _read_file(connection, places, name, source, load_id, file)
+        _verify_unchanged(places, file)
         connection.execute(
             "insert or replace into raw.loaded_files values (?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -207,14 +212,14 @@ def _drop_unmapped(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> N
 
 
 def _prepare_table(
-    connection: duckdb.DuckDBPyConnection, name: str, source: Source, pending: list[InputFile]
+    connection: duckdb.DuckDBPyConnection, places: Places, name: str, source: Source, pending: list[InputFile]
 ) -> list[tuple[str, str]]:
     """Makes the raw table, or adds to it the columns that new files bring. Returns its columns."""
     table = f"raw.{identifier(name)}"
     connection.execute(f"create table if not exists {table} (_file varchar, _row bigint, _load_id bigint)")
     known = {row[0].lower(): row[1] for row in connection.execute(f"describe {table}").fetchall()}
     for file in pending:
-        for column, sql_type in _file_columns(connection, name, source, file):
+        for column, sql_type in _file_columns(connection, places, source, file):
             if column in LOAD_COLUMNS:
                 raise UserError(
                     f"{file.path}: a column is called {column}, a name that the loader needs.", "Rename it."
@@ -227,9 +232,9 @@ def _prepare_table(
 
 
 def _file_columns(
-    connection: duckdb.DuckDBPyConnection, name: str, source: Source, file: InputFile
+    connection: duckdb.DuckDBPyConnection, places: Places, source: Source, file: InputFile
 ) -> list[tuple[str, str]]:
-    try:
+    with _reading(places, file):
         match source_format(source, file.path):
             case "parquet":
                 rows = connection.execute(f"describe from read_parquet({literal(file.path)})").fetchall()
@@ -240,32 +245,27 @@ def _file_columns(
                 return [(key, "VARCHAR") for key in _json_keys(connection, source, file)]
             case "csv":
                 return [(column, "VARCHAR") for column in _sniff(connection, source, file).columns]
-    except duckdb.Error as error:
-        raise _unreadable(name, file, error) from error
 
 
-def _unreadable(name: str, file: InputFile, error: Exception) -> UserError:
-    return UserError(
-        f"Source '{name}': {file.path} cannot be read: {str(error).splitlines()[0]}",
-        "If it is in another format, say so in the mapping: `format`, or `options` of the CSV reader "
-        "such as delim, quote, skip, encoding.",
-    )
-
-
-def _verify_unchanged(file: InputFile) -> None:
+@contextmanager
+def _reading(places: Places, file: InputFile) -> Iterator[None]:
     try:
-        stat = Path(file.path).stat()
-    except FileNotFoundError:
-        raise UserError(f"{file.path} vanished while it was read.", "Run again.") from None
-    if (stat.st_size, stat.st_mtime_ns) != (file.size, file.mtime_ns):
+        yield
+    except duckdb.Error as error:
+        places.explain(file.source, file.path, error)
+
+
+def _verify_unchanged(places: Places, file: InputFile) -> None:
+    now = look(places, file.source, places.look(file.source, file.name, file.path), file)
+    if now.sha256 != file.sha256:
         raise UserError(f"{file.path} changed while it was read.", "Run again when it is complete.")
 
 
 def _read_file(
-    connection: duckdb.DuckDBPyConnection, name: str, source: Source, load_id: int, file: InputFile
+    connection: duckdb.DuckDBPyConnection, places: Places, name: str, source: Source, load_id: int, file: InputFile
 ) -> tuple[int, int]:
     """Inserts a file's rows. Returns the numbers of rows inserted and rejected."""
-    try:
+    with _reading(places, file):
         match source_format(source, file.path):
             case "parquet":
                 columns = "* exclude (file_row_number), file_row_number + 1 as _row"
@@ -281,8 +281,6 @@ def _read_file(
                 if not sniffed.columns:
                     return 0, 0
                 return _insert_text(connection, name, load_id, file, "*", sniffed.reader(file))
-    except duckdb.Error as error:
-        raise _unreadable(name, file, error) from error
 
 
 def _insert(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import re
 from datetime import date
-from glob import glob, has_magic
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -37,7 +35,6 @@ _FORMATS: dict[str, Format] = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-_PACKAGE = "package:"
 
 
 def _expression(value: Any) -> Any:
@@ -104,10 +101,15 @@ class Feed(_Strict):
 
 
 class Mapping(_Strict):
-    """A data set: its sources and how they fill the contract tables."""
+    """A data set: its sources and how they fill the contract tables.
+
+    Attributes:
+        is_synthetic: made up, by `tenure generate` for one; the report and the manifest say so.
+    """
 
     dataset: str
     path: Path
+    is_synthetic: bool = False
     business_timezone: str = "UTC"
     reporting_currency: str
     data_end: date | None = None
@@ -212,54 +214,6 @@ def source_format(source: Source, file: str) -> Format:
         return source.format
     suffixes = [suffix for suffix in Path(file).suffixes if suffix not in _COMPRESSION_SUFFIXES]
     return _FORMATS.get(suffixes[-1].lower() if suffixes else "", "csv")
-
-
-def source_files(mapping: Mapping, source: str) -> dict[str, Path]:
-    """Files that a source reads now: name as kept in the raw table → path, sorted by name.
-
-    The name is the path as the mapping writes it, so that row ids built on it are the same on every machine.
-
-    Raises:
-        UserError: a package or a file that is named without a wildcard does not exist.
-    """
-    found: dict[str, Path] = {}
-    for pattern in mapping.sources[source].read:
-        prefix, root, rest = _located(mapping, source, pattern)
-        matches = sorted(glob(str(root / rest), recursive=True))
-        if not matches and not has_magic(rest):
-            raise UserError(
-                f"{mapping.path}: source '{source}' reads {pattern}, but {root / rest} does not exist.",
-                _neighbours(root / rest),
-            )
-        for match in matches:
-            path = Path(match)
-            if path.is_file():
-                name = match if Path(rest).is_absolute() else prefix + path.relative_to(root).as_posix()
-                found[name] = path
-    return dict(sorted(found.items()))
-
-
-def _located(mapping: Mapping, source: str, pattern: str) -> tuple[str, Path, str]:
-    """Prefix of the kept name, folder that the pattern is relative to, and the pattern itself."""
-    if not pattern.startswith(_PACKAGE):
-        return "", mapping.path.parent, pattern
-    module, _, rest = pattern.removeprefix(_PACKAGE).partition("/")
-    spec = importlib.util.find_spec(module)
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError(
-            f"{mapping.path}: source '{source}' reads {pattern}, but the Python package '{module}' is not installed.",
-            "Install it, or `make setup`, which installs the packages of the example data sets.",
-        )
-    return f"{_PACKAGE}{module}/", Path(next(iter(spec.submodule_search_locations))), rest
-
-
-def _neighbours(path: Path) -> str:
-    """What there is instead of a missing file."""
-    parent = next(folder for folder in path.parents if folder.is_dir())
-    names = sorted(entry.name for entry in parent.iterdir())[:20]
-    close = difflib.get_close_matches(path.name, names, n=1)
-    hint = f" Did you mean {close[0]}?" if close else ""
-    return f"{parent} has: {', '.join(names) or 'nothing'}.{hint}"
 
 
 def _checked_timezone(value: str) -> str:
