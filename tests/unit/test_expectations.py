@@ -525,11 +525,12 @@ ACCOUNTING = """
     create schema quality;
     create table quality.load_accounting (
         load_id bigint, table_name varchar, source_file varchar, rows_read bigint, accepted_count bigint,
-        quarantined_count bigint, copy_count bigint, superseded_count bigint, filtered_count bigint
+        quarantined_count bigint, copy_count bigint, superseded_count bigint, filtered_count bigint,
+        erased_count bigint
     );
     insert into quality.load_accounting values
-        (1, 'orders', 'orders.csv', 200, 190, 6, 2, 1, 1),
-        (1, 'refunds', 'refunds.csv', 10, 10, 0, 0, 0, 0);
+        (1, 'orders', 'orders.csv', 200, 189, 6, 2, 1, 1, 1),
+        (1, 'refunds', 'refunds.csv', 10, 10, 0, 0, 0, 0, 0);
     create table quality.quarantine_summary (
         load_id bigint, table_name varchar, column_name varchar, reason varchar, row_count bigint
     );
