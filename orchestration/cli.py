@@ -122,6 +122,34 @@ def check_mapping(
 
 
 @app.command()
+def generate(
+    customers: Annotated[int, typer.Option(min=1, help="People who ever buy.")] = 10_000,
+    months: Annotated[int, typer.Option(min=1, max=240, help="Length of the history, from January 2022.")] = 36,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write. Default: synthetic in TENURE_HOME.", show_default=False, file_okay=False),
+    ] = None,
+    dirt: Annotated[float, typer.Option(min=0, max=1, help="Defects: 0 none, 1 their usual share.")] = 1.0,
+    layout: Annotated[str, typer.Option("--format", help="mixed, csv or parquet.")] = "mixed",
+) -> None:
+    """Make up a shop's raw files of every kind, with the truth beside them: nobody in them exists."""
+    import os
+
+    from orchestration.synthetic.generating import generate as generate_world
+    from orchestration.synthetic.world import World, checked_layout
+
+    with _plain_errors():
+        world = World(customers, months, seed, dirt, checked_layout(layout))
+        folder = out or Path(os.environ.get("TENURE_HOME") or "warehouse") / "synthetic"
+        made = generate_world(world, folder, on_progress=lambda step: typer.echo(f"  {step}"))
+        typer.echo(
+            f"{made.orders:,} orders of {made.customers:,} made-up customers, {made.bytes_written / 1e6:,.0f} MB"
+        )
+        typer.echo(f"tenure run --dataset {made.mapping}")
+
+
+@app.command()
 def versions(home: HomeOption = None) -> None:
     """List the published versions, oldest first; * marks the current one."""
     from orchestration.lib import publishing

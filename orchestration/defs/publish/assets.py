@@ -92,6 +92,7 @@ def publish(run: TenureRun, suite_names: Sequence[str]) -> None:
         personal_columns=personal_columns(),
         reporting_currency=run.mapping.reporting_currency,
         business_timezone=run.mapping.business_timezone,
+        is_synthetic=run.mapping.is_synthetic,
         erased_at=last_erasure_at(run.settings.warehouse_path),
         on_progress=lambda step, count: run.progress.tick(0, 0, step),
     )
