@@ -374,8 +374,8 @@ class TestShippedSuites:
             "marts",
             """
             insert into quality.load_accounting values
-                (2, 'interactions', 'good.csv', 100000, 100000, 0, 0, 0, 0),
-                (3, 'interactions', 'bad.csv', 40, 10, 30, 0, 0, 0);
+                (2, 'interactions', 'good.csv', 100000, 100000, 0, 0, 0, 0, 0),
+                (3, 'interactions', 'bad.csv', 40, 10, 30, 0, 0, 0, 0);
             """,
         )
 
@@ -414,6 +414,8 @@ class TestShippedSuites:
                 date '1997-01-20' + number::integer as business_date,
                 true as is_identified, true as is_valid_sale, (number * 1.25)::decimal(18, 2) as net_amount
             from range(1, 41) as numbers (number);
+            create table core.dim_dates as
+                select max(business_date) as date_on, true as is_in_data from core.fct_orders;
             create table core.fct_customer_months as
             select customer_id, date_trunc('month', business_date)::date as month, count(*) as order_count,
                 count(distinct business_date) as purchase_day_count, 0::bigint as interaction_count,

@@ -678,7 +678,7 @@ def _revenue_by_cohort(connection: duckdb.DuckDBPyConnection, context: Context) 
 
 def load_accounting(connection: duckdb.DuckDBPyConnection) -> Table:
     """What became of every row read, by contract table, over all loads."""
-    columns = ("Table", "Read", "Accepted", "Quarantined", "Copies dropped", "Superseded", "Filtered out")
+    columns = ("Table", "Read", "Accepted", "Quarantined", "Copies dropped", "Superseded", "Filtered out", "Erased")
     caption = "Every row read, and what became of it"
     if not has_table(connection, "quality.load_accounting"):
         return Table(caption, columns, (), empty="This version has no table quality.load_accounting.")
@@ -692,7 +692,8 @@ def load_accounting(connection: duckdb.DuckDBPyConnection) -> Table:
             sum(quarantined_count) as quarantined_count,
             sum(copy_count) as copy_count,
             sum(superseded_count) as superseded_count,
-            sum(filtered_count) as filtered_count
+            sum(filtered_count) as filtered_count,
+            sum(erased_count) as erased_count
         from quality.load_accounting
         group by table_name
         order by rows_read desc, table_name

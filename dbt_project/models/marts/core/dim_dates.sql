@@ -26,7 +26,7 @@ final as (
         {{ iso_weekday('days.day') }} as iso_weekday,
         {{ year_month('days.day') }} as month_label,
         {{ iso_weekday('days.day') }} >= 6 as is_weekend,
-        days.day between data_window.first_event_on and data_window.data_end_on as is_in_data
+        days.day between data_window.data_start_on and data_window.data_end_on as is_in_data
     from days
     cross join data_window
 
