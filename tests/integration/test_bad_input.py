@@ -189,6 +189,28 @@ def test_a_merge_circle_is_quarantined(shop: Shop) -> None:
         assert connection.execute("select customer_id from marts.core.dim_customers").fetchall() == [("a",)]
 
 
+def test_an_alias_of_two_customers_is_quarantined_in_each_file_and_load_that_names_it(shop: Shop) -> None:
+    shop.write("orders.csv", HEADER + GOOD)
+    shop.write("merges_b.csv", "old,new,since\nx,a,2023-01-01\n")
+    shop.map(
+        sources={"orders": "orders.csv", "merges": "merges_*.csv"},
+        identity_map={"from": "merges", "columns": {"alias_id": "old", "customer_id": "new", "valid_from": "since"}},
+    )
+    shop.load()
+    shop.write("merges_a.csv", "old,new,since\ny,a,2023-01-01\nx,b,2023-02-01\n")
+    reason = "is an alias of two customers at the same time: a and b"
+    assert [(row[1], row[2], row[4], row[5]) for row in shop.quarantine()] == [
+        ("merges_a.csv", 2, "x", reason),
+        ("merges_b.csv", 1, "x", reason),
+    ]
+    with shop.staged() as connection:
+        accounts = connection.execute(
+            """select load_id, source_file, rows_read, accepted_count, quarantined_count
+            from marts.quality.load_accounting where table_name = 'identity_map' order by load_id"""
+        ).fetchall()
+    assert accounts == [(1, "merges_b.csv", 1, 0, 1), (2, "merges_a.csv", 2, 1, 1)]
+
+
 def test_a_json_line_that_is_no_object_is_quarantined(shop: Shop) -> None:
     shop.write(
         "orders.jsonl.gz",

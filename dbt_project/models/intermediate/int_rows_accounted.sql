@@ -4,10 +4,27 @@ with staged as (
 
 ),
 
+in_force as (
+
+    select * from {{ ref('int_identities_in_force') }}
+
+),
+
 identities as (
 
     select * from {{ ref('int_identities_resolved') }}
     where reason is not null
+
+),
+
+rejected as (
+
+    select
+        in_force.load_id,
+        in_force.source_file
+    from in_force
+    inner join identities
+        on in_force.alias_id = identities.alias_id
 
 ),
 
@@ -29,8 +46,8 @@ fates as (
         load_id,
         source_file,
         'accepted' as fate,
-        - row_count as row_count
-    from identities
+        -1 as row_count
+    from rejected
 
     union all
 
@@ -39,8 +56,8 @@ fates as (
         load_id,
         source_file,
         'quarantined' as fate,
-        row_count
-    from identities
+        1 as row_count
+    from rejected
 
 ),
 

@@ -4,6 +4,12 @@ with staged as (
 
 ),
 
+in_force as (
+
+    select * from {{ ref('int_identities_in_force') }}
+
+),
+
 identities as (
 
     select * from {{ ref('int_identities_resolved') }}
@@ -28,14 +34,16 @@ final as (
 
     select
         'identity_map' as table_name,
-        load_id,
-        source_file,
-        source_row,
-        row_count as source_row_count,
+        in_force.load_id,
+        in_force.source_file,
+        in_force.source_row,
+        cast(1 as bigint) as source_row_count,
         'alias_id' as rejected_column,
-        alias_id as rejected_value,
-        reason
-    from identities
+        in_force.alias_id as rejected_value,
+        identities.reason
+    from in_force
+    inner join identities
+        on in_force.alias_id = identities.alias_id
 
 )
 
