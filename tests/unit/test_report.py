@@ -43,7 +43,7 @@ create table retention.repeat_purchase_curves (
 create table retention.revenue_by_cohort (cohort_month date, "month" date, net_amount decimal(18, 2));
 create table quality.load_accounting (
     load_id text, table_name text, rows_read bigint, accepted_count bigint, quarantined_count bigint,
-    copy_count bigint, superseded_count bigint, filtered_count bigint
+    copy_count bigint, superseded_count bigint, filtered_count bigint, erased_count bigint
 );
 create table quality.quarantine_summary (load_id text, table_name text, reason text, row_count bigint);
 """
@@ -79,7 +79,8 @@ insert into retention.repeat_purchase_curves values
 insert into retention.revenue_by_cohort values
     ('2024-01-01', '2024-01-01', 100), ('2024-01-01', '2024-02-01', 50), ('2024-02-01', '2024-02-01', 200);
 insert into quality.load_accounting values
-    ('1', 'orders', 100, 90, 4, 3, 2, 1), ('2', 'orders', 10, 10, 0, 0, 0, 0), ('1', 'customers', 7, 7, 0, 0, 0, 0);
+    ('1', 'orders', 105, 90, 4, 3, 2, 1, 5), ('2', 'orders', 10, 10, 0, 0, 0, 0, 0),
+    ('1', 'customers', 7, 7, 0, 0, 0, 0, 0);
 insert into quality.quarantine_summary values ('1', 'orders', 'no <b>date</b> & </script><script>alert(1)</script>', 4);
 """
 
@@ -257,8 +258,8 @@ def test_data_quality_accounts_for_every_row(marts: Path) -> None:
     with duckdb.connect(str(marts), read_only=True) as connection:
         accounting, quarantine = figures.load_accounting(connection), figures.quarantine(connection)
     assert accounting.rows == (
-        ("orders", "110", "100", "4", "3", "2", "1"),
-        ("customers", "7", "7", "0", "0", "0", "0"),
+        ("orders", "115", "100", "4", "3", "2", "1", "5"),
+        ("customers", "7", "7", "0", "0", "0", "0", "0"),
     )
     assert [row[2] for row in quarantine.rows] == ["4"]
     by_layer, failed = figures.checks(INFO["checks"])
