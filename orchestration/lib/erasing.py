@@ -71,12 +71,16 @@ def last_erasure_at(warehouse: Path) -> datetime | None:
     return row[0].replace(tzinfo=UTC) if row and row[0] else None
 
 
-# Whoever is merged with an erased customer is the same person.
+# Whoever is merged with an erased customer is the same person; whoever was, and was parted again, is not. Whether a
+# merge ended, its newest version says.
 _MERGED_WITH_ERASED = """insert or ignore into raw.erased_customers
 select distinct unnest([alias_id, customer_id]), {now}::timestamp
-from contract.identity_map
-where alias_id in (from raw.erased_customers select customer_id)
-    or customer_id in (from raw.erased_customers select customer_id)"""
+from (
+    from contract.identity_map
+    qualify rank() over (partition by alias_id, valid_from order by updated_at desc nulls last) = 1
+)
+where (valid_to is null or valid_to > {now}::timestamp) and (alias_id in (from raw.erased_customers select customer_id)
+    or customer_id in (from raw.erased_customers select customer_id))"""
 
 
 def _rows_to_erase(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> list[tuple[str, str]]:

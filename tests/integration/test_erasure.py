@@ -85,3 +85,28 @@ def test_a_file_delivered_again_does_not_bring_the_customer_back(erasing_shop: S
             from marts.quality.load_accounting where table_name = 'orders'"""
         ).fetchall()
     assert accounts == [(3, 1, 2)]
+
+
+def test_who_was_merged_by_mistake_and_parted_again_is_not_erased_too(shop: Shop) -> None:
+    shop.write("orders.csv", "id,customer,at,total\n1,anna,2024-01-05,1\n2,bert,2024-01-05,2\n3,anna2,2024-01-06,3\n")
+    shop.write(
+        "merges.csv",
+        "old,new,since,until,changed\nanna,bert,2024-01-01,,2024-01-01\nanna,bert,2024-01-01,2024-01-20,2024-01-20\n"
+        "anna2,anna,2024-01-01,,2024-01-01\n",
+    )
+    shop.write("erasures.csv", "who,at\nanna,2024-04-01\n")
+    shop.map(
+        sources={name: f"{name}.csv" for name in ("orders", "merges", "erasures")},
+        orders={"from": "orders", "columns": ORDERS},
+        identity_map={
+            "from": "merges",
+            "columns": {
+                "alias_id": "old", "customer_id": "new", "valid_from": "since", "valid_to": "until",
+                "updated_at": "changed",
+            },
+        },
+        erasures={"from": "erasures", "columns": {"customer_id": "who", "requested_at": "at"}},
+    )  # fmt: skip
+    with shop.staged() as connection:
+        left = connection.execute("select order_id, customer_id from marts.core.fct_orders").fetchall()
+    assert left == [("2", "bert")]
