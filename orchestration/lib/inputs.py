@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestration.lib.errors import UserError
 from orchestration.lib.mapping import Mapping
-from orchestration.lib.places import Found, Places, file_sha256
+from orchestration.lib.places import Found, Places, file_sha256, opened
 from orchestration.lib.settings import Settings
 
 # What of the project decides the marts' content.
@@ -23,12 +23,10 @@ _NOT_CODE = {"target", "logs", "__pycache__"}
 
 @dataclass(frozen=True)
 class InputFile:
-    """One raw file as seen now.
+    """One raw file or table as seen now.
 
     Attributes:
-        name: the name kept in the raw table.
-        size: bytes.
-        changed_by_ns: when it was changed last, at the latest (see `Found`).
+        name, path, size, changed_by_ns: see `Found`.
         sha256: of the content.
         read_ns: when the content was read for that, nanoseconds since the epoch.
     """
@@ -84,17 +82,17 @@ def fingerprint(settings: Settings, mapping: Mapping) -> InputState:
     """
     memory_path = settings.work_dir / "inputs.json"
     memory = _remembered(memory_path)
-    places = Places(mapping)
     files = []
-    for source in mapping.sources:
-        found = places.find(source)
-        if not found and not any(known.source == source for known in memory.values()):
-            raise UserError(
-                f"{mapping.path}: source '{source}' reads {', '.join(mapping.sources[source].read)}, "
-                "which matches no file.",
-                "Paths are relative to the mapping file's folder.",
-            )
-        files += [look(places, source, file, memory.get(file.path)) for file in found]
+    with opened(mapping) as places:
+        for source in mapping.sources:
+            found = places.find(source)
+            if not found and not any(known.source == source for known in memory.values()):
+                raise UserError(
+                    f"{mapping.path}: source '{source}' reads {', '.join(mapping.sources[source].read)}, "
+                    "which matches no file.",
+                    "Paths are relative to the mapping file's folder.",
+                )
+            files += [look(places, source, file, memory.get(file.path)) for file in found]
     state = InputState(tuple(files), file_sha256(mapping.path), _code_sha256(settings.project_root))
     memory_path.parent.mkdir(parents=True, exist_ok=True)
     memory.update({f.path: f for f in files})

@@ -9,19 +9,19 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from glob import escape
 
 import duckdb
 
-from orchestration.lib import erasing
+from orchestration.lib import erasing, remote
 from orchestration.lib.contract import contract_tables
 from orchestration.lib.errors import UserError
 from orchestration.lib.feeds import LOAD_COLUMNS, empty_sql, feed_sql, filtered_sql
 from orchestration.lib.inputs import InputFile, InputState, look
-from orchestration.lib.mapping import Mapping, Source, source_format
-from orchestration.lib.places import Places
+from orchestration.lib.mapping import Mapping, Source, is_table, is_url, location_suffixes, source_format
+from orchestration.lib.places import Places, opened
 from orchestration.lib.settings import Settings
 from orchestration.lib.sql import identifier, literal
 
@@ -69,8 +69,15 @@ class SourceLoad:
 
 @dataclass(frozen=True)
 class LoadReport:
+    """What a load did.
+
+    Attributes:
+        inputs: what was loaded: the state that was given, a table's digest being that of the rows read.
+    """
+
     load_id: int
     sources: tuple[SourceLoad, ...]
+    inputs: InputState
 
 
 def load(
@@ -87,10 +94,10 @@ def load(
         UserError: the mapping does not fit the files, or a file cannot be read; nothing has changed then.
     """
     settings.work_dir.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect(str(settings.warehouse_path)) as connection:
+    with duckdb.connect(str(settings.warehouse_path)) as connection, opened(mapping, connection) as places:
         connection.execute("set TimeZone = 'UTC'; begin")
         try:
-            report = _load(connection, mapping, state, on_progress)
+            report = _load(connection, places, mapping, state, on_progress)
             connection.execute("commit")
         except BaseException:
             connection.execute("rollback")
@@ -107,10 +114,9 @@ def check(mapping: Mapping, state: InputState) -> dict[str, list[tuple[str, str]
     Raises:
         UserError: as for `load`.
     """
-    with duckdb.connect() as connection:
+    with duckdb.connect() as connection, opened(mapping, connection) as places:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(_LOADS_TABLES + erasing.TABLES)
-        places = Places(mapping)
         columns = {}
         for name, source in mapping.sources.items():
             columns[name] = _prepare_table(connection, places, name, source, _files_of(state, name))
@@ -119,9 +125,10 @@ def check(mapping: Mapping, state: InputState) -> dict[str, list[tuple[str, str]
 
 
 def _load(
-    connection: duckdb.DuckDBPyConnection, mapping: Mapping, state: InputState, on_progress: Progress
+    connection: duckdb.DuckDBPyConnection, places: Places, mapping: Mapping, state: InputState, on_progress: Progress
 ) -> LoadReport:
-    places = Places(mapping)
+    # A table goes on changing. This transaction sees one state of it: what that is, counts.
+    state = replace(state, files=tuple(_again(places, file) if is_table(file.path) else file for file in state.files))
     connection.execute(_LOADS_TABLES + erasing.TABLES)
     _drop_unmapped(connection, mapping)
     load_id = _scalar(connection, "select coalesce(max(load_id), 0) + 1 from raw.loaded_files")
@@ -142,7 +149,7 @@ def _load(
     erased = erasing.erase(connection, mapping, datetime.now(UTC).replace(tzinfo=None))
     if erased:
         on_progress("erased on request", erased)
-    return LoadReport(load_id, tuple(sources))
+    return LoadReport(load_id, tuple(sources), state)
 
 
 def _load_source(
@@ -214,8 +221,18 @@ def _drop_unmapped(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> N
 def _prepare_table(
     connection: duckdb.DuckDBPyConnection, places: Places, name: str, source: Source, pending: list[InputFile]
 ) -> list[tuple[str, str]]:
-    """Makes the raw table, or adds to it the columns that new files bring. Returns its columns."""
+    """Makes the raw table, or adds to it the columns that new files bring. Returns its columns.
+
+    It is made anew when nothing of it stays, as whenever a database's table has changed: columns that went go, and a
+    type that has changed is not cast to the old one.
+    """
     table = f"raw.{identifier(name)}"
+    stays = connection.execute(
+        "select 1 from raw.loaded_files where source = $source and not list_contains($pending, file) limit 1",
+        {"source": name, "pending": [file.name for file in pending]},
+    ).fetchone()
+    if pending and not stays:
+        connection.execute(f"drop table if exists {table}")
     connection.execute(f"create table if not exists {table} (_file varchar, _row bigint, _load_id bigint)")
     known = {row[0].lower(): row[1] for row in connection.execute(f"describe {table}").fetchall()}
     for file in pending:
@@ -237,7 +254,10 @@ def _file_columns(
     with _reading(places, file):
         match source_format(source, file.path):
             case "parquet":
-                rows = connection.execute(f"describe from read_parquet({literal(file.path)})").fetchall()
+                rows = connection.execute(f"describe from read_parquet({_path(file)})").fetchall()
+                return [(row[0], row[1]) for row in rows]
+            case "table":
+                rows = connection.execute(f"describe {remote.table_sql(source, file.path)}").fetchall()
                 return [(row[0], row[1]) for row in rows]
             case "lines":
                 return [("line", "VARCHAR")]
@@ -255,9 +275,12 @@ def _reading(places: Places, file: InputFile) -> Iterator[None]:
         places.explain(file.source, file.path, error)
 
 
+def _again(places: Places, file: InputFile) -> InputFile:
+    return look(places, file.source, places.look(file.source, file.name, file.path), file)
+
+
 def _verify_unchanged(places: Places, file: InputFile) -> None:
-    now = look(places, file.source, places.look(file.source, file.name, file.path), file)
-    if now.sha256 != file.sha256:
+    if not is_table(file.path) and _again(places, file).sha256 != file.sha256:
         raise UserError(f"{file.path} changed while it was read.", "Run again when it is complete.")
 
 
@@ -269,8 +292,12 @@ def _read_file(
         match source_format(source, file.path):
             case "parquet":
                 columns = "* exclude (file_row_number), file_row_number + 1 as _row"
-                relation = f"read_parquet({literal(file.path)}, file_row_number = true)"
+                relation = f"read_parquet({_path(file)}, file_row_number = true)"
                 return _insert(connection, name, load_id, file, columns, relation), 0
+            case "table":
+                # A table has no order of its own: rows are numbered as sorted by all columns, from the left.
+                relation = f"(from {remote.table_sql(source, file.path)} order by all)"
+                return _insert(connection, name, load_id, file, "row_number() over () as _row, *", relation), 0
             case "lines":
                 relation = _lines_reader(source, file)
                 return _insert_text(connection, name, load_id, file, "*", relation, "line is not null")
@@ -349,6 +376,11 @@ def _insert_text(
     return accepted, rejected
 
 
+def _path(file: InputFile) -> str:
+    """The file's path for DuckDB, to which a bracket in a local name would be a pattern."""
+    return literal(file.path if is_url(file.path) else escape(file.path))
+
+
 def _lines_reader(source: Source, file: InputFile) -> str:
     return _csv_reader(
         file,
@@ -361,7 +393,7 @@ def _lines_reader(source: Source, file: InputFile) -> str:
 
 def _csv_reader(file: InputFile, options: dict[str, object]) -> str:
     settings = {"auto_detect": False, "store_rejects": True, **options}
-    return f"read_csv({literal(file.path)}, {_named_arguments(settings)})"
+    return f"read_csv({_path(file)}, {_named_arguments(settings)})"
 
 
 def _named_arguments(options: dict[str, object]) -> str:
@@ -437,11 +469,11 @@ def _sniff(connection: duckdb.DuckDBPyConnection, source: Source, file: InputFil
     if file.size == 0:
         return _Sniffed((), {})
     options: dict[str, object] = {"header": True, "quote": '"', "escape": '"', **source.options}
-    if ".tsv" in Path(file.path).suffixes:
+    if ".tsv" in location_suffixes(file.path):
         options.setdefault("delim", "\t")
     sniffed = connection.execute(
         f"""select delimiter, columns, skiprows from sniff_csv(
-            {literal(file.path)}, all_varchar = true, ignore_errors = true, {_named_arguments(options)})"""
+            {_path(file)}, all_varchar = true, ignore_errors = true, {_named_arguments(options)})"""
     ).fetchone()
     assert sniffed is not None
     options.setdefault("delim", sniffed[0])

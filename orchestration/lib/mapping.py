@@ -7,6 +7,7 @@ import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -35,6 +36,13 @@ _FORMATS: dict[str, Format] = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+_TABLE = "postgres:"
+_URL_SCHEMES = ("s3", "gs", "https", "http")
+# What a URL may carry that is no address: a password before the host, a signature or a key among the parameters.
+_CREDENTIALS = re.compile(
+    r"//[^/]*@|[?&](x-(amz|goog)-[a-z-]+|awsaccesskeyid|signature|sig|password|(access_|api_?)?(token|key))=",
+    re.IGNORECASE,
+)
 
 
 def _expression(value: Any) -> Any:
@@ -46,7 +54,8 @@ Sql = Annotated[str, BeforeValidator(_expression)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    # What was given is kept out of messages: it may be a password in the wrong place.
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
 
 
 class Source(_Strict):
@@ -54,7 +63,9 @@ class Source(_Strict):
 
     Attributes:
         read: path or glob, relative to the mapping file; `package:<module>/<path>` is inside an installed
-            Python package. One or a list.
+            Python package; a URL (s3, gs, https, http), globs where the store can list;
+            `postgres:<schema>.<table>` is a table or view of a database. One or a list.
+        connection: name of the environment variable that says how to connect to that database.
         format: csv, json (one object a line), lines (one text column `line`) or parquet; by default told
             from the file's ending.
         timezone: the zone of its timestamps that carry none (IANA name).
@@ -62,14 +73,40 @@ class Source(_Strict):
     """
 
     read: Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
+    connection: str | None = None
     format: Format | None = None
     timezone: str = "UTC"
     options: dict[str, str | int | bool | list[str]] = Field(default_factory=dict)
+
+    @field_validator("read")
+    @classmethod
+    def _readable(cls, value: list[str]) -> list[str]:
+        for location in value:
+            _check_location(location)
+        return value
+
+    @field_validator("connection")
+    @classmethod
+    def _variable(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", value):
+            raise ValueError("give the name of the environment variable that holds the connection, not the connection")
+        return value
 
     @field_validator("timezone")
     @classmethod
     def _known_timezone(cls, value: str) -> str:
         return _checked_timezone(value)
+
+    @model_validator(mode="after")
+    def _connected(self) -> Source:
+        has_table = any(map(is_table, self.read))
+        if has_table and self.connection is None:
+            raise ValueError(
+                "a table of a database needs `connection`: the name of the environment variable that holds it"
+            )
+        if self.connection is not None and not has_table:
+            raise ValueError(f"`connection` is for tables of a database, `read: {_TABLE}<schema>.<table>`")
+        return self
 
 
 class Feed(_Strict):
@@ -208,12 +245,52 @@ def load_mapping(path: Path) -> Mapping:
         raise UserError(_explain(path, error), "See docs/mapping.md for what a mapping may say.") from error
 
 
-def source_format(source: Source, file: str) -> Format:
-    """The file's format: as the mapping says, else by the file's ending, else CSV."""
+def is_url(location: str) -> bool:
+    """Whether a location, as `read` gives it, is behind a network address."""
+    return "://" in location
+
+
+def is_table(location: str) -> bool:
+    """Whether a location, as `read` gives it, is a table or view of a database."""
+    return location.startswith(_TABLE)
+
+
+def table_name(location: str) -> tuple[str, str]:
+    """Schema and name of the table that a location is."""
+    schema, _, name = location.removeprefix(_TABLE).partition(".")
+    return schema, name
+
+
+def source_format(source: Source, location: str) -> Format | Literal["table"]:
+    """How a location is read: a file as the mapping says, else by its ending, else as CSV."""
+    if is_table(location):
+        return "table"
     if source.format:
         return source.format
-    suffixes = [suffix for suffix in Path(file).suffixes if suffix not in _COMPRESSION_SUFFIXES]
+    suffixes = [suffix for suffix in location_suffixes(location) if suffix not in _COMPRESSION_SUFFIXES]
     return _FORMATS.get(suffixes[-1].lower() if suffixes else "", "csv")
+
+
+def location_suffixes(location: str) -> list[str]:
+    """A file's endings: `.csv`, `.gz`."""
+    return Path(urlsplit(location).path if is_url(location) else location).suffixes
+
+
+def _check_location(location: str) -> None:
+    """Refuses what can be told to be wrong without looking; repeats nothing that may be secret."""
+    if is_table(location):
+        if not all(table_name(location)):
+            raise ValueError(f"'{location}' is not of the form {_TABLE}<schema>.<table>")
+    elif is_url(location):
+        scheme = location.partition("://")[0]
+        if scheme not in _URL_SCHEMES:
+            raise ValueError(f"'{scheme}://' cannot be read; what can: {', '.join(_URL_SCHEMES)}")
+        if _CREDENTIALS.search(location):
+            raise ValueError("a URL here must hold no password, key or signature; they belong in the environment")
+        if not scheme.startswith("http") and "?" in location:
+            raise ValueError(f"'{scheme}://': a name with a question mark cannot be read; the wildcards are * and [ ]")
+        if scheme.startswith("http") and "*" in location:
+            raise ValueError(f"'{location}': a web server does not list its files; name each")
 
 
 def _checked_timezone(value: str) -> str:

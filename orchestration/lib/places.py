@@ -1,17 +1,25 @@
-"""Where raw data is: what a source finds there now, and what its content is."""
+"""Where raw data is: what a source finds there now, and what its content is.
+
+DuckDB is imported only where a mapping reads from elsewhere than this machine.
+"""
 
 from __future__ import annotations
 
 import difflib
 import hashlib
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from orchestration.lib.errors import UserError
-from orchestration.lib.mapping import Mapping
+from orchestration.lib.mapping import Mapping, is_table, is_url
+
+if TYPE_CHECKING:
+    import duckdb
 
 _PACKAGE = "package:"
 # The coarsest clock of a file system in use (FAT): two changes within it may bear the same time.
@@ -20,13 +28,13 @@ _FILE_CLOCK_NS = 2_000_000_000
 
 @dataclass(frozen=True)
 class Found:
-    """A raw file as it is found, its content not looked at.
+    """A raw file, or a table that is read like one, as it is found; its content is not looked at.
 
     Attributes:
         name: the name kept in the raw table: as the mapping writes it, so that row ids built on it are the same
             on every machine.
         path: what DuckDB reads.
-        size: bytes.
+        size: bytes; 0 for a table.
         changed_by_ns: by when the last change was made, on this machine's clock, in nanoseconds since the epoch:
             the file's time and the margin by which it may be off. What is read after it is the content for as long
             as this and the size stay. None where nothing tells.
@@ -62,38 +70,64 @@ class Place(Protocol):
         """Raises as a UserError what kept DuckDB from reading."""
 
 
-class Places:
-    """All places that a mapping reads from."""
+@contextmanager
+def opened(mapping: Mapping, connection: duckdb.DuckDBPyConnection | None = None) -> Iterator[Places]:
+    """The places that a mapping reads from.
 
-    def __init__(self, mapping: Mapping) -> None:
+    Args:
+        connection: what will read them. One of their own is made where it is needed and none is given.
+
+    Raises:
+        UserError: a place cannot be reached.
+    """
+    locations = [location for source in mapping.sources.values() for location in source.read]
+    if not any(is_url(location) or is_table(location) for location in locations):
+        yield Places(mapping)
+        return
+    from orchestration.lib.remote import prepared
+
+    with prepared(mapping, connection) as ready:
+        yield Places(mapping, ready)
+
+
+class Places:
+    """All places that a mapping reads from; see `opened`."""
+
+    def __init__(self, mapping: Mapping, connection: duckdb.DuckDBPyConnection | None = None) -> None:
         self._mapping = mapping
+        self._connection = connection
 
     def find(self, source: str) -> list[Found]:
         """What a source reads now, sorted by name.
 
         Raises:
-            UserError: a package or a file that is named without a wildcard does not exist.
+            UserError: a package, a table, or a file that is named without a wildcard does not exist.
         """
         found = {
             file.name: file
             for pattern in self._mapping.sources[source].read
-            for file in self._place(source).find(pattern)
+            for file in self._place(source, pattern).find(pattern)
         }
         return [found[name] for name in sorted(found)]
 
     def look(self, source: str, name: str, path: str) -> Found:
         """One of a source's files again."""
-        return self._place(source).look(name, path)
+        return self._place(source, path).look(name, path)
 
     def sha256(self, source: str, path: str) -> str:
         """Digest of a file's content, which is read for it."""
-        return self._place(source).sha256(path)
+        return self._place(source, path).sha256(path)
 
     def explain(self, source: str, path: str, error: Exception) -> NoReturn:
         """Raises as a UserError what kept DuckDB from reading a file."""
-        self._place(source).explain(path, error)
+        self._place(source, path).explain(path, error)
 
-    def _place(self, source: str) -> Place:
+    def _place(self, source: str, location: str) -> Place:
+        if self._connection and (is_url(location) or is_table(location)):
+            from orchestration.lib.remote import Tables, UrlFiles
+
+            kind = Tables if is_table(location) else UrlFiles
+            return kind(self._connection, self._mapping, source)
         return LocalFiles(self._mapping.path, source)
 
 

@@ -12,12 +12,12 @@ from orchestration.lib.running import TenureRun
 
 
 def build_landing_assets(mapping: Mapping) -> list[dg.AssetSpec]:
-    """The raw files, which others put there."""
+    """The raw files and tables, which others put there."""
     return [
         dg.AssetSpec(
             key=["landing", name],
             group_name="landing",
-            description=f"Files: {', '.join(source.read)}",
+            description=f"Read from {', '.join(source.read)}.",
             kinds={"file"},
         )
         for name, source in mapping.sources.items()
@@ -63,7 +63,7 @@ def load(run: TenureRun, run_id: str) -> dict[str, int]:
             found,
             lambda text, rows: run.progress.line(text if rows is None else f"{text}  {counted(rows, 'row')}"),
         )
-        run.state.record_load(found.to_json())
+        run.state.record_load(report.inputs.to_json())
     run.state.add_steps(
         RunStep(f"load {source.name}", source.rows_read, round(source.seconds, 3)) for source in report.sources
     )
