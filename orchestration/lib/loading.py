@@ -223,6 +223,7 @@ def _prepare_table(
 ) -> list[tuple[str, str]]:
     """Makes the raw table, or adds to it the columns that new files bring. Returns its columns.
 
+    A column has a type that holds what all files bring: a decimal is not rounded because an earlier file had integers.
     It is made anew when nothing of it stays, as whenever a database's table has changed: columns that went go, and a
     type that has changed is not cast to the old one.
     """
@@ -244,8 +245,25 @@ def _prepare_table(
             if column.lower() not in known:
                 connection.execute(f"alter table {table} add column {identifier(column)} {sql_type}")
                 known[column.lower()] = sql_type
+            elif sql_type != known[column.lower()]:
+                with _reading(places, file):
+                    wide = _type_of_both(connection, file, column, known[column.lower()], sql_type)
+                    connection.execute(f"alter table {table} alter {identifier(column)} type {wide}")
+                known[column.lower()] = wide
     described = connection.execute(f"describe {table}").fetchall()
     return [(row[0], row[1]) for row in described if row[0] not in LOAD_COLUMNS]
+
+
+def _type_of_both(connection: duckdb.DuckDBPyConnection, file: InputFile, column: str, known: str, new: str) -> str:
+    """The type that DuckDB takes where values of both types come together."""
+    row = connection.execute(f"describe (select null::{known} as v union all select null::{new})").fetchone()
+    assert row is not None
+    if row[1] == "TIMESTAMP WITH TIME ZONE":
+        raise UserError(
+            f"{file.path}: {column} is {new}, in other files of source '{file.source}' it is {known}.",
+            "Read them as two sources, of which each can have its `timezone`.",
+        )
+    return str(row[1])
 
 
 def _file_columns(

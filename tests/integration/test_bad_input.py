@@ -358,3 +358,28 @@ def test_parquet_zstd_and_semicolons(shop: Shop) -> None:
             from marts.core.fct_orders order by 1"""
         ).fetchall()
     assert rows == [("1", "7", "2024-01-05 09:00:00", "1.25"), ("2", "7", "2024-01-06 09:00:00", "2.50")]
+
+
+def test_a_column_takes_the_type_that_holds_what_all_files_bring(shop: Shop) -> None:
+    import duckdb
+
+    def write(name: str, total: str, at: str = "date '2024-01-05'") -> None:
+        duckdb.sql(f"copy (select 1 as id, 2 as customer, {at} as at, {total} as total) to '{shop.folder}/{name}'")
+
+    def totals() -> list[str]:
+        shop.load()
+        with duckdb.connect(str(shop.settings.warehouse_path)) as connection:
+            return [row[0] for row in connection.execute("select total::varchar from raw.orders order by 1").fetchall()]
+
+    shop.map(sources={"orders": "orders_*.parquet"})
+    write("orders_1.parquet", "1")
+    assert totals() == ["1"]
+    write("orders_2.parquet", "1.6::decimal(10, 2)")
+    assert totals() == ["1.00", "1.60"]
+    write("orders_1.parquet", "'none'")
+    assert totals() == ["1.60", "none"]
+    write("orders_3.parquet", "1", "timestamptz '2024-01-05'")
+    with pytest.raises(
+        UserError, match=r"orders_3.parquet: at is TIMESTAMP WITH TIME ZONE, in other files .* it is DATE"
+    ):
+        shop.load()
