@@ -107,6 +107,8 @@ class UrlFiles:
                 f"{what}the server cannot be reached: {_first_line(text).partition(' error for HTTP ')[0]}.",
                 _ADDRESS_REMEDY,
             ) from error
+        if "exceeds maximum allowed file" in text:
+            raise UserError(f"{what}it is larger than 4 GB.", "Have it delivered in parts, and read these.") from error
         raise unreadable(self.mapping.path, self.source, path, error) from error
 
     def _files(self, pattern: str) -> list[Found]:
