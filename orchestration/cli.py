@@ -65,23 +65,42 @@ def main(
 
 
 @app.command()
-def run(dataset: DatasetOption = None, home: HomeOption = None, verbose: VerboseOption = False) -> None:
+def run(
+    dataset: DatasetOption = None,
+    home: HomeOption = None,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            help="How many published versions of the data set remain, the newest ones. Default: TENURE_KEEP, else 5.",
+            show_default=False,
+            min=2,
+        ),
+    ] = None,
+    verbose: VerboseOption = False,
+) -> None:
     """Load new files, build the marts, check them, publish them.
 
     Does nothing when files, mapping and models are those of the last published version. When anything fails, the
     published version stays what it was and the exit code is 1.
     """
+    from orchestration.lib import publishing
     from orchestration.lib.lock import run_lock
 
     started = time.perf_counter()
     with _plain_errors(verbose):
-        settings = _settings(dataset, home)
+        settings = _settings(dataset, home, keep)
         with run_lock(settings.lock_path, settings.dataset):
             mapping = _mapping(settings)
             if _is_nothing_new(settings, mapping):
                 return
+            rolled_back = publishing.rolled_back_to(settings)
             finished = _execute(settings, mapping)
         _show_outcome(finished, time.perf_counter() - started, verbose)
+        if rolled_back and finished.version:
+            typer.echo(
+                f"{settings.current} had been rolled back to version {rolled_back.number}; "
+                f"the new data moved it on to version {finished.version.number}."
+            )
     if finished.version is None or finished.failures:
         raise typer.Exit(1)
 
@@ -160,12 +179,35 @@ def versions(home: HomeOption = None) -> None:
         found = publishing.versions(settings)
         for version in found:
             mark = "*" if current and version.number == current.number else " "
+            chosen = publishing.rolled_back_to(settings, version.dataset)
+            note = "  rolled back to on purpose" if chosen and chosen.number == version.number else ""
             typer.echo(
                 f"{mark} {version.number:>4}  {version.dataset:<24} data through {version.data_end}  "
-                f"published {version.created_at:%Y-%m-%d %H:%M} UTC"
+                f"published {version.created_at:%Y-%m-%d %H:%M} UTC{note}"
             )
         if not found:
             typer.echo(f"No version is published in {settings.home} yet: `tenure run` makes the first.")
+
+
+@app.command()
+def rollback(
+    number: Annotated[int, typer.Argument(metavar="VERSION", help="A number from `tenure versions`.")],
+    home: HomeOption = None,
+) -> None:
+    """Make an older version current again, in one step; give the newest number to go forward again.
+
+    Runs that find nothing new leave it so; a run with something new publishes its version and makes that current.
+    """
+    from orchestration.lib import publishing
+
+    with _plain_errors():
+        settings = _settings(None, home)
+        version = publishing.activate(settings, number)
+        chosen = publishing.rolled_back_to(settings, version.dataset)
+        stays = f" It stays so until a run of '{version.dataset}' finds something new." if chosen else ""
+        typer.echo(
+            f"{settings.current} shows version {number} ({version.dataset}, data through {version.data_end}).{stays}"
+        )
 
 
 @app.command()
@@ -212,10 +254,10 @@ def show_version() -> None:
     typer.echo(f"tenure {version('tenure')}")
 
 
-def _settings(dataset: str | None, home: Path | None) -> Settings:
+def _settings(dataset: str | None, home: Path | None, keep: int | None = None) -> Settings:
     from orchestration.lib.settings import Settings
 
-    return Settings.resolve(dataset, home)
+    return Settings.resolve(dataset, home, keep)
 
 
 def _mapping(settings: Settings) -> Mapping:
@@ -225,21 +267,32 @@ def _mapping(settings: Settings) -> Mapping:
 
 
 def _is_nothing_new(settings: Settings, mapping: Mapping) -> bool:
-    """Whether the newest version of this data set was made of just these inputs; says so, and makes it current."""
+    """Whether the newest version of this data set was made of just these inputs; says so, and makes it current.
+
+    Instead of the newest, the version that the data set was rolled back to.
+    """
     from orchestration.lib import inputs, publishing
+    from orchestration.lib.erasing import last_erasure_at
 
     last = publishing.latest(settings)
     if last is None or last.inputs_digest != inputs.fingerprint(settings, mapping).digest:
         return False
+    erased_at = last_erasure_at(settings.warehouse_path)
+    if erased_at and last.created_at < erased_at:
+        return False
     typer.echo(
         f"Nothing new since version {last.number} (published {last.created_at:%Y-%m-%d %H:%M} UTC): no work done."
     )
-    current = publishing.current(settings)
-    if current is None or current.number != last.number:
-        publishing.activate(settings, last.number)
-        was = f"version {current.number} ({current.dataset})" if current else "nothing"
-        typer.echo(f"{settings.current} showed {was} and shows version {last.number} ({last.dataset}) again.")
-    typer.echo(f"Report: {settings.current / last.report_path.name}")
+    before, shown = publishing.restore(settings, erased_at=erased_at)
+    if shown.number != last.number:
+        typer.echo(
+            f"{settings.current} shows version {shown.number}, which was rolled back to; "
+            f"`tenure rollback {last.number}` shows the newest."
+        )
+    elif before is None or before.number != shown.number:
+        was = f"version {before.number} ({before.dataset})" if before else "nothing"
+        typer.echo(f"{settings.current} showed {was} and shows version {shown.number} ({shown.dataset}) again.")
+    typer.echo(f"Report: {settings.current / shown.report_path.name}")
     return True
 
 

@@ -65,9 +65,17 @@ def forget_counts(connection: duckdb.DuckDBPyConnection, source: str, file: str)
 
 
 def last_erasure_at(warehouse: Path) -> datetime | None:
-    """When a customer was last erased (UTC): a version published before may still hold them."""
+    """When a customer was last erased (UTC): a version published before may still hold them.
+
+    None where nobody ever was, or nothing was ever loaded.
+    """
+    if not warehouse.is_file():
+        return None
     with duckdb.connect(str(warehouse), read_only=True) as connection:
-        row = connection.execute("select max(erased_at) from raw.erased_customers").fetchone()
+        try:
+            row = connection.execute("select max(erased_at) from raw.erased_customers").fetchone()
+        except duckdb.CatalogException:
+            return None
     return row[0].replace(tzinfo=UTC) if row and row[0] else None
 
 

@@ -34,7 +34,7 @@ REPORT_FILE = "report.html"
 DATA_DOCS_DIR = "data_docs"
 BUILDING_PREFIX = ".building-"
 REMOVING_PREFIX = ".removing-"
-DEFAULT_KEEP = 5
+CHOICE_PREFIX = ".rolled-back-"
 
 Progress = Callable[[str, int | None], None]
 """Called as a step begins, with its name and, where there is one, a number of things to do."""
@@ -141,7 +141,9 @@ def latest(settings: Settings) -> Version | None:
 
 
 def activate(settings: Settings, number: int) -> Version:
-    """Make an existing version current in one step: after a switch of data set, or to go back.
+    """Make an existing version current in one step, on purpose: to go back to an older one, or forward again.
+
+    Going back holds until a newer version of the same data set is published: runs that find nothing new leave it.
 
     Raises PublishingError if there is no such version, LockHeldError while another process publishes; `current` is then
     as it was.
@@ -151,8 +153,45 @@ def activate(settings: Settings, number: int) -> Version:
         if version is None or not version.marts_path.is_file():
             known = ", ".join(str(each.number) for each in versions(settings)) or "none"
             raise PublishingError(f"there is no version {number} in {settings.versions_dir} (there is: {known})")
+        # The choice first: killed in between, the next run that finds nothing new completes it.
+        _write_choice(settings, version)
         _point_current(settings, version.number)
         return version
+
+
+def rolled_back_to(settings: Settings, dataset: str | None = None) -> Version | None:
+    """The older version that a data set (default: that of the settings) was gone back to, while that holds."""
+    dataset = dataset or settings.dataset
+    try:
+        choice = json.loads(_choice_path(settings, dataset).read_text(encoding="utf-8"))
+        number, newest = int(choice["version"]), int(choice["newest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    own = {version.number: version for version in versions(settings) if version.dataset == dataset}
+    # A newer version than there was then ends it, without anybody having to clean up.
+    return own.get(number) if own and max(own) == newest else None
+
+
+def restore(
+    settings: Settings, *, keep: int | None = None, erased_at: datetime | None = None
+) -> tuple[Version | None, Version]:
+    """Make this data set's version current again after another data set was shown, and finish what a killed publish
+    left: the newest version, or the older one that was gone back to. Returns what was current before and is now.
+
+    `keep` and `erased_at` are as for `publish`. Raises PublishingError if the data set has no version, LockHeldError
+    while another process publishes.
+    """
+    with _exclusive(settings):
+        before = _current_or_none(settings)
+        version = rolled_back_to(settings)
+        if version is None or (erased_at is not None and version.created_at < erased_at):
+            version = latest(settings)
+        if version is None:
+            raise PublishingError(f"there is no version of {settings.dataset} in {settings.versions_dir}")
+        _point_current(settings, version.number)
+        _remove_leftovers(settings)
+        _prune(settings, settings.keep if keep is None else keep, erased_at)
+        return before, version
 
 
 def publish(
@@ -166,7 +205,7 @@ def publish(
     reporting_currency: str = "",
     business_timezone: str = "",
     is_synthetic: bool = False,
-    keep: int = DEFAULT_KEEP,
+    keep: int | None = None,
     erased_at: datetime | None = None,
     on_progress: Progress = lambda step, count: None,
 ) -> Version:
@@ -174,7 +213,8 @@ def publish(
 
     `inputs` goes into the manifest as it is (JSON); its `digest` tells a later run whether anything is new.
     `personal_columns` are the columns that may not be in a version: `column`, `table.column` or `schema.table.column`.
-    `keep` versions of this data set remain, and the current one always does. With fewer than 2, a reader that looked
+    `keep` versions of this data set (default: as settings say) remain, and the current one always does. With fewer
+    than 2, a reader that looked
     `current` up just before a publish can find its version gone.
     `erased_at` (UTC) is when a customer was last erased: versions of this data set from before that are removed.
 
@@ -182,6 +222,7 @@ def publish(
     copy holds what it should not, or anything at all goes wrong before the link moves; LockHeldError while another
     process publishes.
     """
+    keep = settings.keep if keep is None else keep
     if keep < 1:
         raise ValueError(f"keep must be at least 1, not {keep}")
     failed = [check for check in checks if check.is_blocking and not check.passed]
@@ -402,6 +443,31 @@ def _literal(path: Path) -> str:
 # --- files, names and the link
 
 
+def _choice_path(settings: Settings, dataset: str) -> Path:
+    return settings.versions_dir / f"{CHOICE_PREFIX}{dataset}.json"
+
+
+def _write_choice(settings: Settings, version: Version) -> None:
+    """Note which version a data set was gone back to, and which was its newest then; forget it for the newest."""
+    path = _choice_path(settings, version.dataset)
+    newest = max(each.number for each in versions(settings) if each.dataset == version.dataset)
+    if version.number == newest:
+        path.unlink(missing_ok=True)
+        return
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps({"version": version.number, "newest": newest}) + "\n", encoding="utf-8")
+    _sync_file(temporary)
+    os.replace(temporary, path)
+
+
+def _current_or_none(settings: Settings) -> Version | None:
+    """As `current`; a broken link, which the caller is about to mend, is nothing."""
+    try:
+        return current(settings)
+    except PublishingError:
+        return None
+
+
 def _exclusive(settings: Settings) -> AbstractContextManager[None]:
     """The right to change `versions/` and `current`, apart from the run lock: going back must not wait for a long run.
 
@@ -447,11 +513,14 @@ def _remove_leftovers(settings: Settings) -> None:
 
 
 def _prune(settings: Settings, keep: int, erased_at: datetime | None) -> None:
-    """Remove all but the last `keep` versions of the data set, never the current one.
+    """Remove all but the last `keep` versions of the data set, never the current one; forget choices that are over.
 
     A version first loses its number, so that a half removed one is never taken for a version. Trouble here is a
     warning, because the new version is published already; not so where the version holds an erased customer.
     """
+    for choice in settings.versions_dir.glob(f"{CHOICE_PREFIX}*"):
+        if choice.suffix != ".json" or not rolled_back_to(settings, choice.stem.removeprefix(CHOICE_PREFIX)):
+            choice.unlink(missing_ok=True)
     shown = settings.current.resolve()
     own = [version for version in versions(settings) if version.dataset == settings.dataset]
     for version in own:

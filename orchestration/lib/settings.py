@@ -11,6 +11,8 @@ from orchestration.lib.errors import UserError
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_DATASET = "complete_journey"
+DEFAULT_KEEP = 5
+_LEAST_KEEP = 2
 
 
 @dataclass(frozen=True)
@@ -21,22 +23,25 @@ class Settings:
         home: TENURE_HOME, the directory under which everything a run writes is kept.
         dataset: name of the data set, the stem of its mapping file.
         mapping_path: the mapping file.
+        keep: how many published versions of the data set remain.
     """
 
     home: Path
     dataset: str
     mapping_path: Path
+    keep: int = DEFAULT_KEEP
 
     @classmethod
-    def resolve(cls, dataset: str | None = None, home: Path | None = None) -> Settings:
-        """Settings from arguments, then from TENURE_DATASET and TENURE_HOME, then the defaults.
+    def resolve(cls, dataset: str | None = None, home: Path | None = None, keep: int | str | None = None) -> Settings:
+        """Settings from arguments, then from TENURE_DATASET, TENURE_HOME and TENURE_KEEP, then the defaults.
 
         Args:
             dataset: a name in `datasets/`, or the path of a mapping file (ends in .yml or .yaml).
             home: directory for everything that a run writes.
+            keep: how many published versions of the data set remain, at least 2.
 
         Raises:
-            UserError: there is no such mapping; names those that there are.
+            UserError: there is no such mapping; names those that there are. Or `keep` is no number from 2 on.
         """
         name = dataset or os.environ.get("TENURE_DATASET") or DEFAULT_DATASET
         root = home or Path(os.environ.get("TENURE_HOME") or "warehouse")
@@ -47,7 +52,7 @@ class Settings:
                 f"Known data sets: {', '.join(known_datasets()) or 'none'}. "
                 "Name one of these, or give the path of a mapping file.",
             )
-        return cls(home=root.resolve(), dataset=path.stem, mapping_path=path.resolve())
+        return cls(root.resolve(), path.stem, path.resolve(), _versions_kept(keep or os.environ.get("TENURE_KEEP")))
 
     @property
     def project_root(self) -> Path:
@@ -95,6 +100,21 @@ class Settings:
     @property
     def lock_path(self) -> Path:
         return self.home / ".lock"
+
+
+def _versions_kept(text: int | str | None) -> int:
+    """With fewer than 2, a reader that looked `current` up just before a publish can find its version gone."""
+    if not text:
+        return DEFAULT_KEEP
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < _LEAST_KEEP:
+        raise UserError(
+            f"{text} is not a number of versions to keep.", f"Give {_LEAST_KEEP} or more (default: {DEFAULT_KEEP})."
+        )
+    return number
 
 
 def datasets_dir() -> Path:
