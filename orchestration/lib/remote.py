@@ -17,7 +17,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import duckdb
 
@@ -309,8 +309,9 @@ def _catalog(variable: str) -> str:
 
 def _without_secrets(text: str, dsn: str) -> str:
     """A message without the connection string, or the password in it."""
-    passwords = re.findall(r"password\s*=\s*('(?:[^'\\]|\\.)*'|[^\s&]+)|://[^:/@]*:([^@]*)@", dsn)
-    for secret in filter(None, [dsn, *(part for pair in passwords for part in pair)]):
+    found = re.findall(r"password\s*=\s*('(?:[^'\\]|\\.)*'|[^\s&]+)|://[^:/@]*:([^@]*)@", dsn)
+    passwords = [part.strip("'") for pair in found for part in pair]
+    for secret in filter(None, [dsn, *passwords, *map(unquote, passwords)]):
         text = text.replace(secret, "…")
     return text
 

@@ -17,6 +17,7 @@ import pytest
 from orchestration.lib import inputs, loading
 from orchestration.lib.errors import UserError
 from orchestration.lib.places import opened
+from orchestration.lib.remote import Tables
 from orchestration.lib.settings import PROJECT_ROOT
 from tests.support.servers import PASSWORD, Postgres, Store, WebServer, postgres, store, web_server
 from tests.support.shop import ORDERS, Shop
@@ -246,8 +247,8 @@ def test_what_a_store_refuses(lake: Store, shop: Shop, monkeypatch: pytest.Monke
 
 def test_a_table_is_loaded_with_its_types_and_read_again_when_it_has_changed(orders: Postgres, shop: Shop) -> None:
     assert loaded(shop) == (1, 0, 2)
-    [first, second] = totals(shop)
-    assert (first[:2], second[:2]) == (("postgres:public.orders", 1), ("postgres:public.orders", 2))
+    rows = [(file, row, str(total)) for file, row, total in totals(shop)]
+    assert rows == [("postgres:public.orders", 1, "12.50"), ("postgres:public.orders", 2, "5.00")], "sorted"
     with duckdb.connect(str(shop.settings.warehouse_path), read_only=True) as connection:
         types = [row[1] for row in connection.execute("describe raw.orders").fetchall()]
         at = connection.execute("select ordered_at::varchar from contract.orders order by order_id").fetchall()
@@ -330,6 +331,19 @@ def test_what_a_database_refuses(orders: Postgres, shop: Shop, monkeypatch: pyte
     unset = error(shop)
     assert "there is no such variable in the environment" in unset.what
     assert "export SHOP_DATABASE=" in unset.remedy
+
+
+@pytest.mark.parametrize("form", ["host=h password='{}' user=u", "password={} host=h", "postgresql://u:{}@h/d"])
+def test_whatever_a_message_repeats_of_the_connection_is_left_out(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    dsn = form.format(PASSWORD)
+    monkeypatch.setenv("SHOP_DATABASE", dsn)
+    shop.map(sources=table("orders"))
+    with duckdb.connect() as connection, pytest.raises(UserError) as caught:
+        Tables(connection, shop.mapping, "orders").explain("postgres:public.orders", duckdb.Error(f"{dsn} {PASSWORD}"))
+    assert PASSWORD not in caught.value.what
+    assert caught.value.what.endswith("the database of SHOP_DATABASE fails: … …")
 
 
 def test_the_connection_is_kept_nowhere_and_reads_only(orders: Postgres, shop: Shop) -> None:
