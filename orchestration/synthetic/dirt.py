@@ -82,12 +82,12 @@ DEFECTS: dict[str, tuple[Defect, ...]] = {
         Defect("missing_line_number", 0.0003, "line_number", "null", reason=MISSING),
     ),
     "refunds": (
-        *_added("refund_id", duplicate=0.005),
-        Defect("bad_timestamp", 0.0008, "refunded_at", _UNREADABLE_DATE, reason=NO_TIMESTAMP, is_text=True),
-        Defect("bad_amount", 0.0008, "amount", "'minus ' || {v}", reason=NO_AMOUNT, is_text=True),
-        Defect("missing_order_id", 0.0008, "order_id", "null", reason=MISSING),
-        Defect("future", 0.0008, "refunded_at", "{later}", reason=FUTURE),
-        Defect("negative_amount", 0.0008, "amount", "-1", reason="is negative"),
+        *_added("refund_id", duplicate=0.005, conflict=0.001),
+        Defect("bad_timestamp", 0.0016, "refunded_at", _UNREADABLE_DATE, reason=NO_TIMESTAMP, is_text=True),
+        Defect("bad_amount", 0.0016, "amount", "'minus ' || {v}", reason=NO_AMOUNT, is_text=True),
+        Defect("missing_order_id", 0.0016, "order_id", "null", reason=MISSING),
+        Defect("future", 0.0016, "refunded_at", "{later}", reason=FUTURE),
+        Defect("negative_amount", 0.0016, "amount", "-1", reason="is negative"),
         Defect("unknown_order", 0.002, "order_id", "'X' || {v}", "accepted"),
     ),
     "interactions": (
@@ -100,10 +100,10 @@ DEFECTS: dict[str, tuple[Defect, ...]] = {
         Defect("padded_customer_id", 0.002, "customer_id", _PADDED, "accepted"),
     ),
     "customers": (
-        *_added("customer_id", duplicate=0.01, corrected=0.05),
-        Defect("missing_customer_id", 0.0008, "customer_id", "null", reason=MISSING),
-        Defect("bad_birth_date", 0.0008, "birth_date", "'29.02.1981'", reason="cannot be read as date", is_text=True),
-        Defect("bad_consent", 0.0008, "has_email_consent", "'maybe'", reason="cannot be read as boolean", is_text=True),
+        *_added("customer_id", duplicate=0.01, corrected=0.05, conflict=0.001),
+        Defect("missing_customer_id", 0.0012, "customer_id", "null", reason=MISSING),
+        Defect("bad_birth_date", 0.0012, "birth_date", "'29.02.1981'", reason="cannot be read as date", is_text=True),
+        Defect("bad_consent", 0.0012, "has_email_consent", "'maybe'", reason="cannot be read as boolean", is_text=True),
     ),
     "wallet_observations": (
         *_added("customer_id", duplicate=0.003),

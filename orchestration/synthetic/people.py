@@ -32,6 +32,7 @@ BLOCK = 1 << 16
 RESERVED_KEYS = 8
 # Every tenth sales person leaves; customers who come later are given to the one before.
 OWNER_LEAVES_EVERY, LEAVING_OWNER = 10, 3
+FOLLOW_DAYS = 180.0
 
 Columns = dict[str, NDArray[Any]]
 
@@ -77,25 +78,25 @@ def _block(world: World, number: int) -> Columns:
     left = acquired + random.exponential(1.0, BLOCK) / dropout_rate
     cause = _choice(random, [weight for _, weight in CHURN_CAUSES.values()])
 
-    # A complaint that nobody settles drives some away: at most one is told for each customer.
-    complained = acquired + random.exponential(1500.0, BLOCK)
-    complains = (complained < np.minimum(left, end)) & ~guest
-    replied = complains & chance(0.8)
-    resolved = replied & chance(0.75)
-    reply_days, resolve_days = random.exponential(1.2, BLOCK), random.gamma(2.0, 3.0, BLOCK)
-    gives_up = complained + random.exponential(14.0, BLOCK)
-    angry = complains & ~resolved & chance(0.4) & (gives_up < left)
-    blames_company = chance(0.5)
-    left = np.where(angry, gives_up, left)
-    cause = np.where(angry, np.where(blames_company, _cause("complaint_unresolved"), _cause("dissatisfied")), cause)
-
-    # A sales person who leaves takes customers along.
+    # A sales person who leaves takes customers along. These would have left soon after anyhow: people who leave for a
+    # reason are chosen among those who leave, or there would be more of them than the drop-out rates say.
     owner = (random.random(BLOCK) * world.owner_count).astype(np.int64)
     leaves = owner_leaves(world)
     owner = np.where(leaves[owner] <= acquired, owner - 1, owner)
-    follows = (leaves[owner] < np.minimum(left, end)) & chance(0.3) & ~guest
+    follows = (leaves[owner] < left) & (left < leaves[owner] + FOLLOW_DAYS) & chance(0.7) & ~guest
     left = np.where(follows, leaves[owner], left)
     cause = np.where(follows, _cause("better_elsewhere"), cause)
+
+    # Some who leave have had a complaint that nobody settled; others complain too. At most one is told of each.
+    before_leaving = left - random.exponential(14.0, BLOCK)
+    angry = (left < end) & (before_leaving > acquired) & ~follows & ~guest & chance(0.12)
+    complained = np.where(angry, before_leaving, acquired + random.exponential(1500.0, BLOCK))
+    complains = (complained < np.minimum(left, end)) & ~guest
+    replied = complains & chance(0.8)
+    resolved = replied & chance(0.75) & ~angry
+    reply_days, resolve_days = random.exponential(1.2, BLOCK), random.gamma(2.0, 3.0, BLOCK)
+    blames_company = chance(0.3)
+    cause = np.where(angry, np.where(blames_company, _cause("complaint_unresolved"), _cause("dissatisfied")), cause)
 
     active_until = np.minimum(left, end)
     repeats = np.where(guest, 0, random.poisson(rate * (active_until - acquired)))

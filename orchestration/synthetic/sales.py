@@ -140,10 +140,12 @@ attributed as (
         enrolled_at is not null and ordered_at >= enrolled_at as is_member,
         {arrival_sql(world, "ordered_at", "order_key", "orders")} as arrival,
         case when erased_at is null then {kind_sql(world, "orders", "order_key")} end as kind,
-        erased_at is not null as is_erased
+        erased_at is not null as is_erased_customer
     from priced
 )
-select *,
+select * exclude (is_erased_customer),
+    -- Whose order a guest's was cannot be known, so nobody can erase it.
+    is_erased_customer and identity <> {NOBODY} as is_erased,
     case when campaign is null then 0 else cast(round(amount_minor / 9.0) as bigint) end as discount_minor,
     {order_id_sql("order_key")} as order_id
 from attributed

@@ -47,7 +47,7 @@ def write(connection: duckdb.DuckDBPyConnection, world: World, folder: Path) -> 
     for name, sql in truth.facts(world).items():
         _copy(connection, sql, folder / "truth" / f"{name}.parquet")
     (folder / "truth" / "world.json").write_text(json.dumps(_about(world), indent=2) + "\n", encoding="utf-8")
-    (folder / MAPPING).write_text(_mapping(world), encoding="utf-8")
+    (folder / MAPPING).write_text(_mapping(world, folder), encoding="utf-8")
 
 
 def _write_month(
@@ -194,7 +194,7 @@ def _file_name(world: World, table: str, month: int | None) -> str:
     return f"{table}/{table}_{world.month_start(month):%Y-%m}.{ending}"
 
 
-def _mapping(world: World) -> str:
+def _mapping(world: World, folder: Path) -> str:
     """A mapping as a user would write it; every file is where it says, and named as the contract has it."""
     content: dict[str, Any] = {
         "dataset": "synthetic",
@@ -207,7 +207,8 @@ def _mapping(world: World) -> str:
     columns = {table.name: [*table.columns, "updated_at"] for table in tables(world)}
     columns["identity_map"] = ["alias_id", "customer_id", "valid_from", "valid_to", "updated_at"]
     columns["erasures"] = ["customer_id", "requested_at"]
-    for table, names in columns.items():
+    # A world of a few people may be without a refund: a source without a file has no columns to map.
+    for table, names in ((table, names) for table, names in columns.items() if (folder / table).is_dir()):
         content["sources"][table] = f"{table}/*.{'csv.gz' if is_csv(world, table) else 'parquet'}"
         content[table] = {"from": table, "columns": {name: name for name in names}}
     note = (

@@ -9,9 +9,11 @@ import duckdb
 import numpy as np
 import pytest
 
+from orchestration.lib import inputs, loading
 from orchestration.lib.errors import UserError
 from orchestration.lib.mapping import load_mapping
-from orchestration.synthetic import people
+from orchestration.lib.settings import Settings
+from orchestration.synthetic import people, sales
 from orchestration.synthetic.generating import generate
 from orchestration.synthetic.world import PURCHASE_MEAN, Layout, World, checked_layout
 from orchestration.synthetic.writing import digest
@@ -77,6 +79,14 @@ def test_every_contract_table_is_written_and_marked_as_made_up(tmp_path: Path, l
     assert endings == {"mixed": {".csv.gz", ".parquet"}, "csv": {".csv.gz"}, "parquet": {".parquet"}}[layout]
 
 
+def test_a_world_of_one_person_can_be_loaded(tmp_path: Path) -> None:
+    made = generate(World(customers=1, months=1), tmp_path / "world")
+    settings = Settings(home=tmp_path / "home", dataset="synthetic", mapping_path=made.mapping)
+    mapping = load_mapping(made.mapping)
+    assert "orders" in mapping.feeds
+    assert loading.load(settings, mapping, inputs.fingerprint(settings, mapping)).load_id == 1
+
+
 def test_an_older_world_is_replaced_and_nothing_else_is_touched(tmp_path: Path) -> None:
     generate(SMALL, tmp_path / "world")
     generate(replace(SMALL, months=2), tmp_path / "world")
@@ -107,6 +117,26 @@ def test_half_of_the_customers_buy_once_and_orders_are_ten_times_customers() -> 
     assert row is not None
     assert 9 < row[0] < 11.5
     assert 0.45 < row[1] < 0.55
+
+
+def test_who_is_still_alive_is_as_likely_as_pareto_nbd_says() -> None:
+    """P(alive) by each one's true rates [Schmittlein, Morrison & Colombo], in tenths."""
+    world = World(customers=30_000, seed=8)
+    connection = drawn_people(world)
+    sales.create(connection, world)
+    found = connection.execute(
+        f"""select customer_key, purchase_rate, dropout_rate, dropped_out_at is null as is_alive,
+            epoch(max(ordered_at) - timestamp '{world.start}') / 86400 as last_day
+        from orders join people using (customer_key) where not is_guest group by all"""
+    ).fetchnumpy()
+    clock, day = world.clock, np.floor(found["last_day"])
+    open_share = ((found["last_day"] - day) * 86400 - clock.OPENS_AT) / clock.OPEN_SECONDS
+    last = np.interp(day + open_share, np.arange(len(clock.day_starts)), clock.day_starts)
+    total = found["purchase_rate"] + found["dropout_rate"]
+    odds_against = found["dropout_rate"] / total * np.expm1(np.minimum(total * (clock.end - last), 700))
+    p_alive = 1 / (1 + odds_against)
+    for tenth in np.array_split(np.argsort(p_alive), 10):
+        assert abs(p_alive[tenth].mean() - found["is_alive"][tenth].mean()) < 0.03
 
 
 def test_business_time_becomes_calendar_time_alike_in_numpy_and_in_sql() -> None:
