@@ -341,7 +341,10 @@ def _show_success(console: Console, run: TenureRun, seconds: float) -> None:
     assert version is not None
     current, figures = run.settings.current, run.figures
     table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2))
-    table.add_row("rows read", f"{figures.get('rows_read', 0):,} new, {figures.get('rows_total', 0):,} in all")
+    table.add_column()
+    # A path that is cut off leads nowhere.
+    table.add_column(overflow="fold")
+    table.add_row("rows read", f"{figures.get('rows_read', 0):,} new, {figures.get('rows_delivered', 0):,} in all")
     table.add_row("quarantined", f"{_quarantined(run):,}")
     table.add_row("marts built", f"{len(version.manifest['tables']):,}")
     table.add_row(

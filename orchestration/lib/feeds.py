@@ -217,7 +217,11 @@ def _source_columns(connection: duckdb.DuckDBPyConnection, feed: Feed) -> str:
     for source in [feed.source, *feed.lookups]:
         rows = _describe(connection, source)
         names = [f"{row[0]} ({row[1].lower()})" for row in rows if row[0] not in LOAD_COLUMNS]
-        parts.append(f"Columns of '{source}': {', '.join(names)}.")
+        parts.append(f"Columns of '{source}': {', '.join(names) or 'none'}.")
+        if not names:
+            parts.append("Its files are empty, or hold something else than their ending says.")
+        elif len(names) == 1:
+            parts.append("It came as a single column: is the delimiter another? Say so by `options: {delim: …}`.")
     return "\n".join(parts) + (
         "\n_file and _row (the file's name, the row's number in it) can be used too. In an expression, a name "
         'that is an SQL word or has blanks needs double quotes: "order".'

@@ -55,6 +55,7 @@ class SourceLoad:
         rows_read: rows of the files read, rejected ones included.
         rows_rejected: rows that could not be read at all.
         rows_total: rows of the raw table now.
+        rows_delivered: rows of all files that are in it, rejected and erased ones included.
         seconds: time taken.
     """
 
@@ -64,6 +65,7 @@ class SourceLoad:
     rows_read: int
     rows_rejected: int
     rows_total: int
+    rows_delivered: int
     seconds: float
 
 
@@ -183,8 +185,11 @@ def _load_source(
         read, rejected = read + accepted + bad, rejected + bad
         on_progress(f"{name}: {file.name}", accepted + bad)
     total = _scalar(connection, f"select count(*) from raw.{identifier(name)}")
+    delivered = _scalar(
+        connection, f"select coalesce(sum(rows_read), 0) from raw.loaded_files where source = {literal(name)}"
+    )
     seconds = (datetime.now(UTC) - started).total_seconds()
-    return SourceLoad(name, len(pending), len(files) - len(pending), read, rejected, total, seconds)
+    return SourceLoad(name, len(pending), len(files) - len(pending), read, rejected, total, delivered, seconds)
 
 
 def _files_of(state: InputState, source: str) -> list[InputFile]:

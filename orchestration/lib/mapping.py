@@ -26,6 +26,7 @@ from orchestration.lib.errors import UserError
 
 Format = Literal["csv", "json", "lines", "parquet"]
 _COMPRESSION_SUFFIXES = {".gz", ".zst", ".zstd"}
+_NOT_TEXT = {".zip", ".7z", ".rar", ".bz2", ".xz", ".tar", ".tgz", ".xlsx", ".xls", ".ods", ".pdf"}
 _FORMATS: dict[str, Format] = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -268,6 +269,11 @@ def source_format(source: Source, location: str) -> Format | Literal["table"]:
     if source.format:
         return source.format
     suffixes = [suffix for suffix in location_suffixes(location) if suffix not in _COMPRESSION_SUFFIXES]
+    if suffixes and suffixes[-1].lower() in _NOT_TEXT:
+        raise UserError(
+            f"{location} cannot be read: {suffixes[-1]} is none of CSV, TSV, JSON lines, Parquet, gzip and zstd.",
+            "Unpack it, or save it as CSV.",
+        )
     return _FORMATS.get(suffixes[-1].lower() if suffixes else "", "csv")
 
 

@@ -383,3 +383,24 @@ def test_a_column_takes_the_type_that_holds_what_all_files_bring(shop: Shop) -> 
         UserError, match=r"orders_3.parquet: at is TIMESTAMP WITH TIME ZONE, in other files .* it is DATE"
     ):
         shop.load()
+
+
+def test_a_file_that_is_no_text_is_refused_with_advice(shop: Shop) -> None:
+    shop.write("orders.xlsx", b"PK\x03\x04")
+    shop.map(sources={"orders": "orders.xlsx"})
+    with pytest.raises(UserError, match=r"\.xlsx is none of CSV, TSV, JSON lines.*\n.*save it as CSV"):
+        shop.load()
+
+
+def test_a_file_read_as_one_column_hints_at_the_delimiter(shop: Shop) -> None:
+    shop.write("orders.csv", "id~customer~at~total\n1~a~2024-01-05~1\n")
+    shop.map()
+    with pytest.raises(UserError, match=r"came as a single column.*delim"):
+        shop.load()
+
+
+def test_an_empty_file_says_so(shop: Shop) -> None:
+    shop.write("orders.csv", "")
+    shop.map()
+    with pytest.raises(UserError, match=r"Columns of 'orders': none\.\nIts files are empty"):
+        shop.load()

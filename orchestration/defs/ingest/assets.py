@@ -68,7 +68,7 @@ def load(run: TenureRun, run_id: str) -> dict[str, int]:
         RunStep(f"load {source.name}", source.rows_read, round(source.seconds, 3)) for source in report.sources
     )
     run.figures["rows_read"] = sum(source.rows_read for source in report.sources)
-    run.figures["rows_total"] = sum(source.rows_total for source in report.sources)
+    run.figures["rows_delivered"] = sum(source.rows_delivered for source in report.sources)
     return {source.name: source.rows_total for source in report.sources}
 
 
