@@ -76,6 +76,9 @@ def run(
             min=2,
         ),
     ] = None,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Build every table anew from the raw rows, even with nothing new.")
+    ] = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Load new files, build the marts, check them, publish them.
@@ -91,10 +94,10 @@ def run(
         settings = _settings(dataset, home, keep)
         with run_lock(settings.lock_path, settings.dataset):
             mapping = _mapping(settings)
-            if _is_nothing_new(settings, mapping):
+            if not full_refresh and _is_nothing_new(settings, mapping):
                 return
             rolled_back = publishing.rolled_back_to(settings)
-            finished = _execute(settings, mapping)
+            finished = _execute(settings, mapping, is_full_refresh=full_refresh)
         _show_outcome(finished, time.perf_counter() - started, verbose)
         if rolled_back and finished.version:
             typer.echo(
@@ -296,7 +299,7 @@ def _is_nothing_new(settings: Settings, mapping: Mapping) -> bool:
     return True
 
 
-def _execute(settings: Settings, mapping: Mapping) -> TenureRun:
+def _execute(settings: Settings, mapping: Mapping, *, is_full_refresh: bool) -> TenureRun:
     from rich.console import Console
 
     from orchestration.lib.progress import LineProgress, RichProgress
@@ -304,12 +307,12 @@ def _execute(settings: Settings, mapping: Mapping) -> TenureRun:
     console = Console()
     console.print(f"Tenure run of '{settings.dataset}' into {settings.home}", highlight=False, soft_wrap=True)
     if not console.is_terminal:
-        return _executed(settings, mapping, LineProgress(lambda text: print(text, flush=True)))
+        return _executed(settings, mapping, LineProgress(lambda text: print(text, flush=True)), is_full_refresh)
     with RichProgress(console) as progress:
-        return _executed(settings, mapping, progress)
+        return _executed(settings, mapping, progress, is_full_refresh)
 
 
-def _executed(settings: Settings, mapping: Mapping, progress: Progress) -> TenureRun:
+def _executed(settings: Settings, mapping: Mapping, progress: Progress, is_full_refresh: bool) -> TenureRun:
     import gc
 
     # Hundreds of thousands of objects of parsers and manifests live as long as the run: looking for garbage among them
@@ -320,7 +323,7 @@ def _executed(settings: Settings, mapping: Mapping, progress: Progress) -> Tenur
     from orchestration.lib.executing import execute
     from orchestration.lib.running import TenureRun
 
-    run = TenureRun(settings, mapping, progress, is_own_process=True)
+    run = TenureRun(settings, mapping, progress, is_own_process=True, is_full_refresh=is_full_refresh)
     execute(run)
     return run
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.lib import increments
 from orchestration.lib.contract import contract_tables
 from orchestration.lib.feeds import row_sql
 from orchestration.lib.mapping import Mapping
@@ -121,6 +122,8 @@ def _delete(connection: duckdb.DuckDBPyConnection, source: str, rows: str) -> in
         f"""insert into raw.erased_rows
         select {literal(source)}, _file, _load_id, count(*) from raw.{identifier(source)} where {going} group by all"""
     )
+    for (file,) in connection.execute(f"select distinct source_file from {rows}").fetchall():
+        increments.touch(connection, source, file)
     removed = _count(connection, f"delete from raw.{identifier(source)} where {going}")
     connection.execute(f"drop table {rows}")
     return removed

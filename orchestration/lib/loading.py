@@ -15,7 +15,7 @@ from glob import escape
 
 import duckdb
 
-from orchestration.lib import erasing, remote
+from orchestration.lib import erasing, increments, remote
 from orchestration.lib.contract import contract_tables
 from orchestration.lib.errors import UserError
 from orchestration.lib.feeds import LOAD_COLUMNS, empty_sql, feed_sql, filtered_sql
@@ -148,6 +148,7 @@ def _load(
             _load_source(connection, places, name, source, load_id, pending[name], _files_of(state, name), on_progress)
         )
     _check_lookups(connection, mapping)
+    _touch_readers_of_lookups(connection, mapping, {name for name, files in pending.items() if files})
     erased = erasing.erase(connection, mapping, datetime.now(UTC).replace(tzinfo=None))
     if erased:
         on_progress("erased on request", erased)
@@ -173,6 +174,7 @@ def _load_source(
                 {"file": file.name} | ({"source": name} if "$source" in table else {}),
             )
         erasing.forget_counts(connection, name, file.name)
+        increments.touch(connection, name, file.name)
         accepted, bad = _read_file(connection, places, name, source, load_id, file)
         _verify_unchanged(places, file)
         connection.execute(
@@ -502,6 +504,15 @@ def _sniff(connection: duckdb.DuckDBPyConnection, source: Source, file: InputFil
     options.setdefault("delim", sniffed[0])
     options.pop("names", None)
     return _Sniffed(tuple(column["name"] for column in sniffed[1]), options)
+
+
+def _touch_readers_of_lookups(connection: duckdb.DuckDBPyConnection, mapping: Mapping, changed: set[str]) -> None:
+    """Every row of a feed may read differently when a source that it looks up has changed."""
+    for feed in (feed for feeds in mapping.feeds.values() for feed in feeds):
+        if changed.intersection(feed.lookups):
+            files = connection.execute("select file from raw.loaded_files where source = ?", [feed.source]).fetchall()
+            for (file,) in files:
+                increments.touch(connection, feed.source, file)
 
 
 def _check_lookups(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> None:

@@ -46,13 +46,14 @@ class TenureRun:
     """One run of a data set in this process. `figures` are the totals for the table at the end.
 
     With `is_own_process` the caller started Dagster here and shows `progress` itself; else each step says what it does
-    in Dagster's log.
+    in Dagster's log. With `is_full_refresh` every table is built anew from the raw rows.
     """
 
     settings: Settings
     mapping: DatasetMapping
     progress: Progress
     is_own_process: bool = False
+    is_full_refresh: bool = False
     project: ParsedProject | None = None
     failures: list[Failure] = field(default_factory=list)
     figures: dict[str, int] = field(default_factory=dict)

@@ -81,5 +81,6 @@ def test_a_version_has_no_personal_column(cdnow_home: Path) -> None:
     from orchestration.lib.contract import personal_columns
 
     with duckdb.connect(str(cdnow_home / "current" / "marts.duckdb"), read_only=True) as connection:
-        names = {row[0] for row in connection.execute("select column_name from duckdb_columns() where not internal").fetchall()}
+        rows = connection.execute("select column_name from duckdb_columns() where not internal").fetchall()
+    names = {row[0] for row in rows}
     assert names.isdisjoint(personal_columns())

@@ -7,6 +7,7 @@ compiled SQL, in dbt's order: only the materialisation (a table or a view by tha
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from graphlib import TopologicalSorter
@@ -39,6 +40,7 @@ class Node:
 class CompiledProject:
     """Seeds and models in an order in which they can be built."""
 
+    preparation: str
     seeds: tuple[Node, ...] = field(repr=False)
     models: tuple[Node, ...] = field(repr=False)
 
@@ -48,6 +50,7 @@ class CompiledProject:
             connection.execute(f"create schema if not exists warehouse.{schema}")
         for schema in MART_SCHEMAS:
             connection.execute(f"create schema if not exists marts.{schema}")
+        connection.execute(self.preparation)
         for node in [*self.seeds, *self.models]:
             if node in self.seeds or node.folder.startswith(only):
                 kind = "view" if node.is_view else "table"
@@ -75,7 +78,8 @@ def manifest(variables_json: str = "{}") -> dict[str, Any]:
 @cache
 def compiled(variables_json: str = "{}") -> CompiledProject:
     """The project compiled with these variables (JSON of an object)."""
-    nodes = manifest(variables_json)["nodes"]
+    content = manifest(variables_json)
+    nodes = content["nodes"]
     order = TopologicalSorter(
         {
             key: [parent for parent in node["depends_on"]["nodes"] if parent in nodes]
@@ -83,7 +87,9 @@ def compiled(variables_json: str = "{}") -> CompiledProject:
             if node["resource_type"] == "model"
         }
     ).static_order()
+    preparation = content["macros"]["macro.tenure.create_increment_tables"]["macro_sql"]
     return CompiledProject(
+        preparation=re.sub(r"\{%.*?%\}", "", preparation),
         seeds=tuple(_seed(node) for node in nodes.values() if node["resource_type"] == "seed"),
         models=tuple(_model(nodes[key]) for key in order if nodes[key]["resource_type"] == "model"),
     )

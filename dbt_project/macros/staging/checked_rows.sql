@@ -15,6 +15,9 @@
 with mapped as (
 
     select * from {{ relation }}
+    {%- if is_incremental() %}
+    where source_file in (select files.file from raw.touched_files as files)
+    {%- endif %}
 
 ),
 
@@ -85,11 +88,60 @@ ruled as (
 
 ),
 
+{%- if is_incremental() %}
+
+-- Rows of other files that share a key with a row that came or went are judged again with it.
+touched_keys as (
+
+    select {{ contract.key | join(', ') }} from ruled
+    union
+    select {{ contract.key | join(', ') }} from {{ this }}
+    where source_file in (select files.file from raw.touched_files as files)
+
+),
+
+standing as (
+
+    select
+        {%- for column in origin + columns + carried %}
+        standing.{{ column }},
+        {%- endfor %}
+        case when not standing.is_conflict then standing.rejected_column end as rejected_column,
+        case when not standing.is_conflict then standing.rejected_value end as rejected_value,
+        case when not standing.is_conflict then standing.reason end as reason
+    from {{ this }} as standing
+    inner join touched_keys
+        on
+        {%- for column in contract.key %}
+            {{ 'and ' if not loop.first }}standing.{{ column }} is not distinct from touched_keys.{{ column }}
+        {%- endfor %}
+    where
+        touched_keys.{{ contract.key[0] }} is not null
+        and standing.source_file not in (select files.file from raw.touched_files as files)
+
+),
+
+candidates as (
+
+    select * from ruled
+    union all
+    select * from standing
+
+),
+{%- else %}
+
+candidates as (
+
+    select * from ruled
+
+),
+{%- endif %}
+
 -- Only rows whose key comes twice are compared: a fingerprint of every row would cost more than all else here.
 repeated_keys as (
 
     select {{ contract.key | join(', ') }}
-    from ruled
+    from candidates
     where reason is null
     group by {{ contract.key | join(', ') }}
     having count(*) > 1
@@ -99,21 +151,21 @@ repeated_keys as (
 repeated as (
 
     select
-        ruled.source_file,
-        ruled.source_row,
+        candidates.source_file,
+        candidates.source_row,
         {%- for column in contract.key %}
-        ruled.{{ column }},
+        candidates.{{ column }},
         {%- endfor %}
-        ruled.updated_at,
-        concat(ruled.source_file, ', row ', cast(ruled.source_row as {{ dbt.type_string() }})) as place,
-        {{ row_fingerprint(qualified('ruled', columns)) }} as fingerprint
-    from ruled
+        candidates.updated_at,
+        concat(candidates.source_file, ', row ', cast(candidates.source_row as {{ dbt.type_string() }})) as place,
+        {{ row_fingerprint(qualified('candidates', columns)) }} as fingerprint
+    from candidates
     inner join repeated_keys
         on
         {%- for column in contract.key %}
-            {{ 'and ' if not loop.first }}ruled.{{ column }} is not distinct from repeated_keys.{{ column }}
+            {{ 'and ' if not loop.first }}candidates.{{ column }} is not distinct from repeated_keys.{{ column }}
         {%- endfor %}
-    where ruled.reason is null
+    where candidates.reason is null
 
 ),
 
@@ -171,24 +223,25 @@ final as (
 
     select
         {%- for column in origin + columns + carried %}
-        ruled.{{ column }},
+        candidates.{{ column }},
         {%- endfor %}
         case
-            when ruled.reason is not null then 'quarantined'
+            when candidates.reason is not null then 'quarantined'
             else coalesce(judged.row_status, 'accepted')
         end as row_status,
-        case when judged.reason is not null then '{{ contract.key[0] }}' else ruled.rejected_column end as rejected_column,
+        case when judged.reason is not null then '{{ contract.key[0] }}' else candidates.rejected_column end as rejected_column,
         case
-            when judged.reason is not null then cast(ruled.{{ contract.key[0] }} as {{ dbt.type_string() }})
-            else ruled.rejected_value
+            when judged.reason is not null then cast(candidates.{{ contract.key[0] }} as {{ dbt.type_string() }})
+            else candidates.rejected_value
         end as rejected_value,
-        coalesce(ruled.reason, judged.reason) as reason
-    from ruled
+        coalesce(candidates.reason, judged.reason) as reason,
+        judged.reason is not null as is_conflict
+    from candidates
     left join judged
         on
-            ruled.reason is null
-            and ruled.source_row = judged.source_row
-            and ruled.source_file = judged.source_file
+            candidates.reason is null
+            and candidates.source_row = judged.source_row
+            and candidates.source_file = judged.source_file
 
 )
 

@@ -3,6 +3,7 @@
 with purchase_days as (
 
     select * from {{ ref('int_purchase_days') }}
+    where {{ is_affected('customer') }}
 
 ),
 

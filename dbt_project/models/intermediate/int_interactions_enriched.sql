@@ -48,6 +48,12 @@ final as (
         on interactions.interaction_type = interaction_types.interaction_type
     left join identities
         on interactions.customer_id = identities.alias_id
+    where
+        {{ is_affected(
+            'interaction',
+            interaction_id='interactions.interaction_id',
+            customer_id='coalesce(identities.customer_id, interactions.customer_id)',
+        ) }}
 
 )
 

@@ -1,6 +1,7 @@
 with orders as (
 
     select * from {{ ref('stg_orders') }}
+    where {{ is_affected('order') }}
 
 ),
 

@@ -22,7 +22,9 @@ customer_days as (
     from orders
     inner join data_window
         on orders.business_date <= data_window.data_end_on
-    where orders.is_valid_sale and orders.is_identified
+    where
+        orders.is_valid_sale and orders.is_identified
+        and {{ is_affected('customer', customer_id='orders.customer_id') }}
     group by
         orders.customer_id,
         orders.business_date

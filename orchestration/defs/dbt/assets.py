@@ -9,6 +9,7 @@ from dagster_dbt import dbt_assets
 from orchestration.defs.context import RUN, run_of
 from orchestration.defs.dbt.translator import TenureTranslator
 from orchestration.lib import dbt as dbt_runner
+from orchestration.lib import increments
 from orchestration.lib.dbt import BuildOutcome, NodeOutcome, ParsedProject
 from orchestration.lib.progress import counted
 from orchestration.lib.running import Failure, TenureRun
@@ -95,6 +96,10 @@ def build(run: TenureRun, selection: list[str] | None) -> BuildOutcome:
         if not node.is_test or not (node.is_good or node.status == "skipped"):
             run.progress.line(f"{done}/{total} {_line(node)}")
 
+    manifest, variables = run.parsed().manifest_json, run.variables()
+    views = increments.contract_views(run.settings.warehouse_path)
+    prints = increments.fingerprints(manifest, variables, views)
+    increments.plan(run.settings.warehouse_path, prints, manifest, is_full=run.is_full_refresh)
     outcome = dbt_runner.build(
         run.place,
         run.parsed(),
@@ -103,6 +108,8 @@ def build(run: TenureRun, selection: list[str] | None) -> BuildOutcome:
         indirect_selection="empty" if selection else None,
         on_node=on_node,
     )
+    if outcome.is_success and not selection:
+        increments.complete(run.settings.warehouse_path, prints)
     run.state.record_build(outcome)
     run.state.add_steps(_steps(outcome))
     run.figures["tables_built"] = sum(not node.is_test and node.status == "success" for node in outcome.nodes)

@@ -1,6 +1,7 @@
 with purchase_days as (
 
     select * from {{ ref('int_purchase_days') }}
+    where {{ is_affected('customer') }}
 
 ),
 
@@ -17,12 +18,14 @@ refunds as (
     from {{ ref('int_refunds_enriched') }} as refunds
     inner join data_window
         on refunds.ordered_on <= data_window.data_end_on
+    where {{ is_affected('customer', customer_id='refunds.customer_id') }}
 
 ),
 
 interactions as (
 
     select * from {{ ref('int_interactions_enriched') }}
+    where {{ is_affected('customer') }}
 
 ),
 

@@ -1,6 +1,7 @@
 with interactions as (
 
     select * from {{ ref('int_interactions_enriched') }}
+    where {{ is_affected('interaction') }}
 
 ),
 

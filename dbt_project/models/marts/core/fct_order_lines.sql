@@ -1,6 +1,7 @@
 with order_lines as (
 
     select * from {{ ref('int_order_lines_enriched') }}
+    where {{ is_affected('order') }}
 
 ),
 

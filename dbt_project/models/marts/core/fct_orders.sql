@@ -1,6 +1,7 @@
 with orders as (
 
     select * from {{ ref('int_orders_enriched') }}
+    where {{ is_affected('order') }}
 
 ),
 

@@ -1,6 +1,7 @@
 with refunds as (
 
     select * from {{ ref('int_refunds_enriched') }}
+    where {{ is_affected('order') }}
 
 ),
 

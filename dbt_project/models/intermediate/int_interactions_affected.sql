@@ -1,0 +1,15 @@
+with touched as (
+
+    select * from {{ touched_relation() }}
+
+),
+
+final as (
+
+    select distinct interaction_id
+    from touched
+    where interaction_id is not null
+
+)
+
+select * from final

@@ -1,0 +1,111 @@
+"""What a change of code, seed, var or mapping makes the next build compute anew."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from orchestration.lib import increments
+from tests.support.project import manifest
+
+VARIABLES = {"business_timezone": "UTC", "segment_max_values": 50, "reporting_currency": "USD", "contract": {}}
+VIEWS = {"orders": "select 1", "customers": "select 2"}
+
+
+@pytest.fixture
+def parsed() -> dict[str, Any]:
+    return copy.deepcopy(manifest())
+
+
+def rebuilt(
+    folder: Path,
+    before: tuple[dict[str, Any], dict[str, Any], dict[str, str]],
+    after: tuple[dict[str, Any], Any, dict[str, str]],
+) -> set[str]:
+    """Models that are computed anew when what was built `before` is built `after`."""
+    folder.mkdir(exist_ok=True)
+    warehouse = folder / "warehouse.duckdb"
+    first = increments.fingerprints(*before)
+    increments.plan(warehouse, first, before[0])
+
+    with duckdb.connect(str(warehouse)) as connection:
+        for name, value in first.items():
+            connection.execute("insert into raw.built_nodes values (?, ?)", [name, value])
+    return set(increments.plan(warehouse, increments.fingerprints(*after), after[0]))
+
+
+def test_the_first_build_computes_every_model(
+    tmp_path: Path,
+    parsed: dict[str, Any],
+) -> None:
+    planned = increments.plan(tmp_path / "warehouse.duckdb", increments.fingerprints(parsed, VARIABLES, VIEWS), parsed)
+    models = {node["name"] for node in parsed["nodes"].values() if node["resource_type"] == "model"}
+    assert set(planned) == models
+
+
+def test_nothing_changed_nothing_anew(
+    tmp_path: Path,
+    parsed: dict[str, Any],
+) -> None:
+    state = (parsed, VARIABLES, VIEWS)
+    assert rebuilt(tmp_path, state, state) == set()
+
+
+def test_a_var_reaches_the_models_that_use_it_and_their_readers(tmp_path: Path, parsed: dict[str, Any]) -> None:
+    anew = rebuilt(tmp_path, (parsed, VARIABLES, VIEWS), (parsed, {**VARIABLES, "segment_max_values": 9}, VIEWS))
+    assert {"int_customer_segments", "retention_cohorts", "retention_brackets"} <= anew
+    assert anew.isdisjoint({"stg_orders_checked", "int_orders_enriched", "fct_orders", "growth_accounting"})
+
+
+def test_a_var_inside_a_macro_counts(
+    tmp_path: Path,
+    parsed: dict[str, Any],
+) -> None:
+    changed = {**VARIABLES, "business_timezone": "Asia/Tokyo"}
+    anew = rebuilt(tmp_path, (parsed, VARIABLES, VIEWS), (parsed, changed, VIEWS))
+    assert {"int_orders_enriched", "fct_orders", "retention_cohorts"} <= anew
+
+
+def test_a_seed_reaches_its_readers(
+    tmp_path: Path,
+    parsed: dict[str, Any],
+) -> None:
+    later = copy.deepcopy(parsed)
+    later["nodes"]["seed.tenure.interaction_types"]["checksum"]["checksum"] = "other"
+    anew = rebuilt(tmp_path, (parsed, VARIABLES, VIEWS), (later, VARIABLES, VIEWS))
+    assert {"int_interactions_enriched", "fct_interactions"} <= anew
+    assert anew.isdisjoint({"stg_orders_checked", "int_orders_enriched", "fct_orders"})
+
+
+def test_a_model_and_a_dialect_of_a_macro_reach_their_readers(tmp_path: Path, parsed: dict[str, Any]) -> None:
+    later = copy.deepcopy(parsed)
+    later["nodes"]["model.tenure.int_purchase_days"]["checksum"]["checksum"] = "other"
+    anew = rebuilt(tmp_path, (parsed, VARIABLES, VIEWS), (later, VARIABLES, VIEWS))
+    assert {"int_purchase_days", "fct_customer_months", "retention_cohorts"} <= anew
+    assert anew.isdisjoint({"int_orders_enriched", "fct_orders"})
+    later = copy.deepcopy(parsed)
+    later["macros"]["macro.tenure.default__iso_weekday"]["macro_sql"] += " "
+    assert rebuilt(tmp_path / "other", (parsed, VARIABLES, VIEWS), (later, VARIABLES, VIEWS)) == {"dim_dates"}
+
+
+def test_a_mapping_reaches_the_tables_that_it_fills_otherwise(tmp_path: Path, parsed: dict[str, Any]) -> None:
+    later = {**VIEWS, "customers": "select 3"}
+    anew = rebuilt(tmp_path, (parsed, VARIABLES, VIEWS), (parsed, VARIABLES, later))
+    assert {"stg_customers_checked", "int_customers_labelled", "dim_customers"} <= anew
+    assert anew.isdisjoint({"stg_orders_checked", "int_orders_enriched", "fct_orders"})
+
+
+def test_what_is_planned_anew_stays_so_until_a_build_goes_through(tmp_path: Path, parsed: dict[str, Any]) -> None:
+    """Changed and changed back in between, with a build that was killed: its tables are of the changed code."""
+    warehouse = tmp_path / "warehouse.duckdb"
+    now = increments.fingerprints(parsed, VARIABLES, VIEWS)
+    state = (parsed, VARIABLES, VIEWS)
+    assert rebuilt(tmp_path, state, state) == set()
+    later = copy.deepcopy(parsed)
+    later["nodes"]["model.tenure.dim_dates"]["checksum"]["checksum"] = "other"
+    increments.plan(warehouse, increments.fingerprints(later, VARIABLES, VIEWS), later)
+    assert increments.plan(warehouse, now, parsed) == ["dim_dates"]
