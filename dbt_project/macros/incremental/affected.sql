@@ -64,7 +64,8 @@
     {%- for relation, condition in [
         (arguments.temp_relation, 'true'), (arguments.target_relation, replaced),
     ] %}
-        {%- for customer in ['customer_id', 'alias_id'] if customer in names or loop.first %}
+        {%- for customer in ['customer_id', 'alias_id'] %}
+        {%- if customer in names or loop.first %}
     insert into {{ touched_relation() }} (customer_id, order_id, interaction_id)
     select distinct
         {{ customer if customer in names else 'null' }},
@@ -72,6 +73,7 @@
         {{ 'interaction_id' if 'interaction_id' in names else 'null' }}
     from {{ relation }} as replaced
     where {{ condition }};
+        {%- endif %}
         {%- endfor %}
     {%- endfor %}
 
@@ -84,6 +86,14 @@
 
 {% macro touched_relation() -%}
     {{ target.database }}.staging.touched
+{%- endmacro %}
+
+{# The same for a model that reads it: after all of staging has written into it. #}
+{% macro touched() -%}
+    {%- for table in var('contract') -%}
+        {%- do ref('stg_' ~ table ~ '_checked') -%}
+    {%- endfor -%}
+    {{ touched_relation() }}
 {%- endmacro %}
 
 {# Before a build: what increments are kept in, for models that read it before it was ever written. #}

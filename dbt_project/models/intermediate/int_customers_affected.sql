@@ -1,6 +1,6 @@
 with touched as (
 
-    select * from {{ touched_relation() }}
+    select * from {{ touched() }}
 
 ),
 
