@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +10,9 @@ import pytest
 
 from expectations import catalog, runner
 from expectations.data_docs import build_data_docs
+from tests.support.requirements import chromium
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: the data docs are not opened in one"),
-]
+pytestmark = pytest.mark.browser
 
 SUITE = """
 table: marts.core.fct_orders
@@ -69,7 +64,7 @@ def test_the_page_opens_offline_and_shows_the_failing_rows(page: Path) -> None:
     requests: list[str] = []
     messages: list[str] = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         opened = browser.new_page()
         opened.on("request", lambda request: requests.append(request.url))
         opened.on("console", lambda message: messages.append(message.text))

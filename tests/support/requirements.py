@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TypeVar
 
 import pytest
@@ -24,3 +25,9 @@ def require(found: T | None, what: str) -> T:
     if os.environ.get("TENURE_REQUIRE_ALL") == "1":
         pytest.fail(f"not on this machine, and TENURE_REQUIRE_ALL is set: {what}")
     pytest.skip(f"not on this machine: {what}")
+
+
+def chromium() -> str:
+    """Path of a Chromium to open pages with."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return require(next(filter(None, map(shutil.which, names)), None), "Chromium (Debian: apt-get install chromium)")
