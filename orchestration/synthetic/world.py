@@ -133,7 +133,7 @@ class World:
 
     def uniform(self, key: str, purpose: str) -> str:
         """SQL: a number in (0, 1) that depends on seed, purpose and key (a BIGINT) alone, not on threads or order."""
-        # Doubles throughout: with the literal 0.5 it would be decimals of 128 bits, ten times as slow.
+        # Doubles throughout: the literal 0.5 made decimals of 128 bits, and a million orders took 35 s instead of 7.
         bits = f"hash(xor(hash({key}), {self.salt(purpose)}::ubigint)) >> 11"
         return f"((cast({bits} as double) + 0.5e0) * 1.1102230246251565e-16)"
 

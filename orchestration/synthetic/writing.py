@@ -20,8 +20,8 @@ from orchestration.synthetic.tables import Table, added_sql, rows_sql, tables
 from orchestration.synthetic.world import CHURN_CAUSES, OWN_BRAND, TIERS, World
 
 MAPPING = "synthetic.yml"
-# zlib's level 5 costs a third of level 9's time for 3 % more bytes.
-_GZIP_LEVEL = 5
+# 19 MB of orders: level 4 takes 0.3 s for 4.9 MB, the usual level 6 0.7 s for 4.6 MB.
+_GZIP_LEVEL = 4
 _DIRT = """
 create table dirt (table_name varchar, file varchar, row bigint, record_id varchar, kind varchar, fate varchar,
     rejected_column varchar, reason varchar)
@@ -160,7 +160,7 @@ def _write_erasures(
 def _put(
     connection: duckdb.DuckDBPyConnection, sql: str, path: Path, pool: ThreadPoolExecutor, more: bytes = b""
 ) -> list[Future[None]]:
-    """Writes rows as a file, and some bytes after them. CSV is packed on the side: DuckDB takes ten times as long."""
+    """Writes rows as a file, and some bytes after them. CSV is packed on the side: DuckDB takes four times as long."""
     path.parent.mkdir(exist_ok=True)
     if path.suffix == ".parquet":
         _copy(connection, sql, path)
