@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
 from collections.abc import Iterator
@@ -49,6 +50,9 @@ HomeOption = Annotated[
     ),
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="On failure, show Python's traceback too.")]
+
+
+_LITTLE_ROOM = 10_000_000  # bytes
 
 
 @app.callback(invoke_without_command=True)
@@ -396,11 +400,23 @@ def _show_failure(console: Console, run: TenureRun, verbose: bool) -> None:
     except PublishingError as error:
         state = f"is broken: {error}"
     console.print(f"Nothing was published: {run.settings.current} {state}.", highlight=False, soft_wrap=True)
+    if full := _full_disk(run.settings.home):
+        console.print(full, highlight=False, soft_wrap=True)
     console.print(f"Details: {log_path(run)}", highlight=False, soft_wrap=True)
     if verbose:
         for failure in run.failures:
             if failure.trace:
                 console.print(failure.trace, markup=False, highlight=False, soft_wrap=True)
+
+
+def _full_disk(home: Path) -> str:
+    """What a full disk breaks is said in the words of whatever needed it first: this says what it comes from."""
+    import shutil
+
+    free = shutil.disk_usage(home).free
+    if free >= _LITTLE_ROOM:
+        return ""
+    return f"The disk of {home} is full ({free / 1e6:.1f} MB are left): make room, and run again."
 
 
 def _failed_title(run: TenureRun) -> str:
@@ -432,6 +448,12 @@ def _plain_errors(verbose: bool = False) -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo("Interrupted; the published version is as it was.", err=True)
         sys.exit(130)
+    except OSError as error:
+        if verbose or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        typer.echo(f"Error: {error}", err=True)
+        typer.echo("Make room on that disk, and run again.", err=True)
+        raise typer.Exit(1) from error
     except RuntimeError as error:
         if verbose or type(error).__name__ != "PublishingError":
             raise

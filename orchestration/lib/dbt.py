@@ -18,6 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestration.lib import databases
+
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
@@ -149,6 +151,9 @@ def build(
     if indirect_selection:
         arguments += ["--indirect-selection", indirect_selection]
     runner = dbtRunner(manifest=project.manifest, callbacks=[watcher])
+    for path in (place.warehouse_path, place.marts_path):
+        databases.make_sure_of(path)
+    drop_unknown_marts(place, project)
     threads_before = set(threading.enumerate())
     try:
         with _environment(place), _plain_interrupts():
@@ -171,6 +176,26 @@ def build(
         seconds=time.perf_counter() - started,
         error=error,
     )
+
+
+def drop_unknown_marts(place: DbtPlace, project: ParsedProject) -> list[str]:
+    """Drop tables and views of the marts file that no model makes any more: publishing would go on serving them, as
+    they last were. Returns their names.
+    """
+    import duckdb
+
+    known = {(node["schema"], node.get("alias") or node["name"]) for node in project.manifest_json["nodes"].values()}
+    dropped = []
+    with duckdb.connect(str(place.marts_path)) as connection:
+        for kind, schema, name in connection.execute("""
+            select 'view', schema_name, view_name from duckdb_views() where not internal
+            union all select 'table', schema_name, table_name from duckdb_tables() where not internal
+            order by all desc
+        """).fetchall():
+            if (schema, name) not in known:
+                connection.execute(f'drop {kind} "{schema}"."{name}"')
+                dropped.append(f"{schema}.{name}")
+    return dropped
 
 
 def close_connections() -> None:

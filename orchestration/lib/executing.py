@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import logging.handlers
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,8 @@ def execute(run: TenureRun) -> bool:
 
     The outcome is in `run`: `version` or `failures`; the details are in the log file. The caller holds the run lock.
     """
+    # A full disk would answer each line of each library's log with a traceback on the terminal.
+    logging.raiseExceptions = False
     with _log_to_file(log_path(run)):
         log = logging.getLogger("tenure")
         try:
@@ -139,4 +141,6 @@ def _log_to_file(path: Path) -> Iterator[None]:
         yield
     finally:
         logging.getLogger().removeHandler(handler)
-        handler.close()
+        # What a full disk did not take is still in the handler's hands, and would fail once more.
+        with suppress(OSError):
+            handler.close()

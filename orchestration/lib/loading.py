@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from glob import escape
@@ -102,7 +102,9 @@ def load(
             report = _load(connection, places, mapping, state, on_progress)
             connection.execute("commit")
         except BaseException:
-            connection.execute("rollback")
+            # A commit that failed, as on a full disk, has ended the transaction itself.
+            with suppress(duckdb.TransactionException):
+                connection.execute("rollback")
             raise
     return report
 

@@ -51,12 +51,13 @@ def build_load_assets(mapping: Mapping, contract: Sequence[dg.AssetSpec]) -> dg.
 def load(run: TenureRun, run_id: str) -> dict[str, int]:
     """Load what is new; returns rows per raw table. The inputs are fingerprinted first: what changes from here
     on is new to the next run."""
-    from orchestration.lib import inputs, loading
+    from orchestration.lib import databases, inputs, loading
     from orchestration.lib.publishing import RunStep
 
     run.progress.stage("Load the raw files")
     found = inputs.fingerprint(run.settings, run.mapping)
     with run.state.loading(run_id):
+        databases.make_sure_of(run.settings.warehouse_path)
         report = loading.load(
             run.settings,
             run.mapping,
