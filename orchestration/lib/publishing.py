@@ -58,11 +58,17 @@ class RunStep:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The run that asks for a version: its id, its UTC start and the steps done so far, in order."""
+    """A run: its id, its UTC start and the steps done so far, in order.
+
+    The one that asks for a version brings the `earlier` ones that are not, or not in full, in a published run log:
+    those that failed, with no `version`, and what the last publish could not know yet of itself.
+    """
 
     run_id: str
     started_at: datetime
     steps: tuple[RunStep, ...] = ()
+    version: int | None = None
+    earlier: tuple[RunRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -362,6 +368,12 @@ def _previous_run_log(settings: Settings) -> Path | None:
 
 
 def _write_run_log(marts: Path, previous: Path | None, run: RunRecord, number: int) -> None:
+    """The log of the newest version, and what was not in it: earlier runs, and this one as far as it has come."""
+    rows = [
+        (each.run_id, each.started_at.astimezone(UTC).replace(tzinfo=None), version, *_step_row(step))
+        for each, version in [*((earlier, earlier.version) for earlier in run.earlier), (run, number)]
+        for step in each.steps
+    ]
     with _open(marts, read_only=False) as connection:
         connection.begin()
         connection.execute("create schema if not exists quality")
@@ -369,7 +381,8 @@ def _write_run_log(marts: Path, previous: Path | None, run: RunRecord, number: i
         connection.execute("""
             create table quality.run_log (
                 run_id varchar not null,
-                version bigint not null,
+                started_at timestamp,
+                version bigint,
                 step varchar not null,
                 row_count bigint,
                 seconds double not null,
@@ -378,21 +391,26 @@ def _write_run_log(marts: Path, previous: Path | None, run: RunRecord, number: i
         """)
         connection.execute("""
             comment on table quality.run_log is
-            'One row per run and step, for every published run of this data set. Primary key: run_id, step.'
+            'One row per run and step, for every run of this data set, published (version) or not (NULL). The time that
+            publishing took is known from the next version on. Primary key: run_id, step.'
         """)
-        columns = "run_id, version, step, row_count, seconds, status"
+        connection.execute("create temporary table new_rows as from quality.run_log limit 0")
+        if rows:
+            connection.executemany("insert into new_rows values (?, ?, ?, ?, ?, ?, ?)", rows)
         if previous is not None:
             connection.execute(
-                f"insert into quality.run_log ({columns}) select {columns} from read_parquet(?) where run_id <> ?",
-                [str(previous), run.run_id],
+                """insert into quality.run_log by name
+                from read_parquet(?) where (run_id, step) not in (select (run_id, step) from new_rows)""",
+                [str(previous)],
             )
-        for step in run.steps:
-            connection.execute(
-                f"insert into quality.run_log ({columns}) values (?, ?, ?, ?, ?, ?)",
-                [run.run_id, number, step.step, step.row_count, step.seconds, step.status],
-            )
+        connection.execute("insert into quality.run_log from new_rows")
+        connection.execute("drop table new_rows")
         connection.commit()
         connection.execute("checkpoint")
+
+
+def _step_row(step: RunStep) -> tuple[str, int | None, float, str]:
+    return step.step, step.row_count, step.seconds, step.status
 
 
 def _write_parquet(connection: duckdb.DuckDBPyConnection, directory: Path) -> dict[str, dict[str, int]]:

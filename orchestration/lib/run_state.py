@@ -11,7 +11,7 @@ import copy
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from orchestration.lib.dbt import BuildOutcome, NodeOutcome
     from orchestration.lib.publishing import CheckResult, RunRecord, RunStep
 
-_FORMAT = 1
+_FORMAT = 2
+_EARLIER_KEPT = 100
 
 
 @dataclass
@@ -37,6 +38,12 @@ class RunState:
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     suites: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     steps: list[dict[str, Any]] = field(default_factory=list)
+    version: int | None = None
+    """The version that was published of it."""
+    outcome: str = ""
+    """How the run ended without a version: failed, or part of a run; '' while it goes on, or when it was killed."""
+    earlier: list[dict[str, Any]] = field(default_factory=list)
+    """Runs before, which no published run log has in full: run_id, started_at, version, steps."""
 
     @classmethod
     def read(cls, work_dir: Path) -> RunState:
@@ -65,19 +72,51 @@ class RunState:
         When it is killed, nothing on disk may be published until it is loaded again.
         """
         before = copy.deepcopy(vars(self))
-        self._begin_load(run_id)
+        started = datetime.now(UTC)
+        self._begin_load(run_id, started)
         try:
             yield
         except BaseException:
             vars(self).update(before)
-            self.write()
+            seconds = (datetime.now(UTC) - started).total_seconds()
+            self._remember({"run_id": run_id, "started_at": started.isoformat(), "version": None,
+                            "steps": [_step("load", seconds, "failed")]})  # fmt: skip
+            # A disk that is full fails this too; what is on it then says that nothing is loaded, which is safe.
+            with suppress(OSError):
+                self.write()
             raise
 
-    def _begin_load(self, run_id: str) -> None:
+    def _begin_load(self, run_id: str, now: datetime) -> None:
+        if self.run_id:
+            self._remember(self._ended_run())
         self.run_id = run_id
-        self.started_at = datetime.now(UTC).isoformat()
+        self.started_at = now.isoformat()
         self.is_loaded = False
+        self.version, self.outcome = None, ""
         self.inputs, self.nodes, self.suites, self.steps = {}, {}, {}, []
+        self.write()
+
+    def _remember(self, run: dict[str, Any]) -> None:
+        self.earlier = [*self.earlier, run][-_EARLIER_KEPT:]
+
+    def _ended_run(self) -> dict[str, Any]:
+        """The run that stands here, for the log; where nothing was published of it, with how it ended."""
+        steps = list(self.steps)
+        if self.version is None:
+            steps.append(_step("run", sum(step["seconds"] for step in steps), self.outcome or "killed"))
+        return {"run_id": self.run_id, "started_at": self.started_at, "version": self.version, "steps": steps}
+
+    def end(self, *, is_failed: bool) -> None:
+        """Note that the run is over, so that it is not taken for one that was killed."""
+        if self.run_id and self.version is None:
+            self.outcome = "failed" if is_failed else "not published"
+            with suppress(OSError):
+                self.write()
+
+    def record_version(self, number: int, seconds: float) -> None:
+        """Published: the runs before are in its log, this one but for the time that publishing took."""
+        self.version, self.earlier = number, []
+        self.steps = [step for step in self.steps if step["step"] != "publish"] + [_step("publish", seconds, "ok")]
         self.write()
 
     def record_load(self, inputs: Mapping[str, Any]) -> None:
@@ -162,8 +201,12 @@ class RunState:
     def record(self) -> RunRecord:
         from orchestration.lib.publishing import RunRecord, RunStep
 
-        started = datetime.fromisoformat(self.started_at) if self.started_at else datetime.now(UTC)
-        return RunRecord(self.run_id, started, tuple(RunStep(**step) for step in self.steps))
+        def record(run: Mapping[str, Any], earlier: tuple[RunRecord, ...] = ()) -> RunRecord:
+            started = datetime.fromisoformat(run["started_at"]) if run["started_at"] else datetime.now(UTC)
+            steps = tuple(RunStep(**step) for step in run["steps"])
+            return RunRecord(run["run_id"], started, steps, run["version"], earlier)
+
+        return record(vars(self), tuple(record(run) for run in self.earlier))
 
 
 def _node_entry(node: NodeOutcome) -> dict[str, Any]:
@@ -174,6 +217,10 @@ def _node_entry(node: NodeOutcome) -> dict[str, Any]:
         "status": node.status,
         "message": node.message.splitlines()[0] if node.message else "",
     }
+
+
+def _step(name: str, seconds: float, status: str) -> dict[str, Any]:
+    return {"step": name, "row_count": None, "seconds": round(seconds, 3), "status": status}
 
 
 def _listed(names: Iterable[str], most: int = 5) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -81,18 +82,29 @@ class TenureRun:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Whatever is raised inside becomes a Failure on record, once, and goes on as StepFailed."""
+        started = time.perf_counter()
         try:
             yield
         except StepFailed:
             raise
         except UserError as error:
             failure = Failure(name, "", str(error), trace=traceback.format_exc())
-            self.failures.append(failure)
+            self._note_failure(failure, started)
             raise StepFailed(describe(failure)) from None
         except Exception as error:
             failure = Failure(name, "", _words(error), trace=traceback.format_exc())
-            self.failures.append(failure)
+            self._note_failure(failure, started)
             raise StepFailed(describe(failure)) from error
+
+    def _note_failure(self, failure: Failure, started: float) -> None:
+        """On record for the person who started the run, and for the run log."""
+        from orchestration.lib.publishing import RunStep
+
+        self.failures.append(failure)
+        # A load that fails leaves the state as it was before it, and is on record there.
+        if failure.step in ("build", "check", "publish"):
+            with suppress(OSError):
+                self.state.add_steps([RunStep(failure.step, None, round(time.perf_counter() - started, 3), "failed")])
 
     def fail(self, *failures: Failure) -> None:
         """Put failures on record and end the step."""

@@ -121,6 +121,11 @@ def test_too_much_quarantine_stops_publishing_and_says_why(shop: Path) -> None:
     write_sales(march, 3)
     assert run(shop).exit_code == 0
     assert current_manifest(shop)["version"] == 2
+    with duckdb.connect(str(shop / "home/current/marts.duckdb"), read_only=True) as connection:
+        logged = connection.execute(
+            "select step, status from quality.run_log where version is null and (step = 'run' or status = 'failed')"
+        ).fetchall()
+    assert sorted(logged) == [("check quality.load_accounting", "failed"), ("run", "failed")]
 
 
 def test_a_mapping_that_does_not_fit_changes_nothing(shop: Path) -> None:

@@ -99,3 +99,44 @@ def test_it_survives_the_process(state: RunState) -> None:
 def test_a_damaged_file_counts_as_nothing_done(state: RunState) -> None:
     state.path.write_text("{")
     assert RunState.read(state.path.parent).obstacles([], []) == ["the raw files were not loaded to the end"]
+
+
+def earlier(state: RunState) -> list[tuple[str, int | None, list[tuple[str, str]]]]:
+    """What the next published run log will say of the runs before: id, version, steps with status."""
+    return [
+        (run.run_id, run.version, [(step.step, step.status) for step in run.steps]) for run in state.record().earlier
+    ]
+
+
+def test_a_run_that_failed_is_not_forgotten_until_it_is_in_a_published_log(state: RunState) -> None:
+    state.add_steps([RunStep("build core.fct_orders", None, 0.5, "error")])
+    state.end(is_failed=True)
+    with state.loading("run-2"):
+        state.record_load({})
+    failed = ("run-1", None, [("build core.fct_orders", "error"), ("run", "failed")])
+    assert earlier(RunState.read(state.path.parent)) == [failed]
+    state.record_version(7, seconds=1.5)
+    assert earlier(state) == []
+    with state.loading("run-3"):
+        pass
+    assert earlier(state) == [("run-2", 7, [("publish", "ok")])]
+
+
+def test_a_run_that_was_killed_is_told_from_one_that_failed(state: RunState) -> None:
+    with state.loading("run-2"):
+        pass
+    assert earlier(state) == [("run-1", None, [("run", "killed")])]
+
+
+def test_a_load_that_failed_is_in_the_log_too(state: RunState) -> None:
+    with pytest.raises(ValueError, match="bad file"), state.loading("run-2"):
+        raise ValueError("bad file")
+    assert earlier(state) == [("run-2", None, [("load", "failed")])]
+    assert state.record().run_id == "run-1"
+
+
+def test_the_log_of_runs_that_fail_day_by_day_does_not_grow_for_ever(state: RunState) -> None:
+    for number in range(120):
+        with pytest.raises(ValueError, match="bad file"), state.loading(f"run-{number}"):
+            raise ValueError("bad file")
+    assert len(earlier(RunState.read(state.path.parent))) == 100

@@ -176,13 +176,34 @@ def _node(context: dg.AssetExecutionContext, unique_id: str) -> Mapping[str, Any
 
 
 def _steps(outcome: BuildOutcome) -> list[Any]:
+    """Each table that was built, and for each table its tests together: how many, and the worst outcome."""
     from orchestration.lib.publishing import RunStep
 
+    tests: dict[str, list[NodeOutcome]] = {}
+    for node in outcome.nodes:
+        if node.is_test:
+            tests.setdefault(node.table or "several tables", []).append(node)
     return [
-        RunStep(f"build {node.table}", node.row_count, round(node.seconds, 3), "ok" if node.is_good else node.status)
-        for node in outcome.nodes
-        if not node.is_test
+        *(
+            RunStep(
+                f"build {node.table}", node.row_count, round(node.seconds, 3), "ok" if node.is_good else node.status
+            )
+            for node in outcome.nodes
+            if not node.is_test
+        ),
+        *(
+            RunStep(f"test {table}", len(of_table), round(sum(node.seconds for node in of_table), 3), _worst(of_table))
+            for table, of_table in sorted(tests.items())
+        ),
     ]
+
+
+def _worst(tests: list[NodeOutcome]) -> str:
+    statuses = {node.status for node in tests}
+    for status, word in (("error", "error"), ("fail", "failed"), ("skipped", "skipped"), ("warn", "warning")):
+        if status in statuses:
+            return word
+    return "ok"
 
 
 def _line(node: NodeOutcome) -> str:

@@ -1,5 +1,6 @@
 """The checked marts become the version that readers see."""
 
+import time
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
@@ -83,6 +84,7 @@ def publish(run: TenureRun, suite_names: Sequence[str]) -> None:
             "Run the job tenure_run, or materialise what is named and its checks.",
         )
     data_docs = run.settings.data_docs_dir
+    started = time.perf_counter()
     run.version = publishing.publish(
         run.settings,
         run=run.state.record(),
@@ -96,5 +98,6 @@ def publish(run: TenureRun, suite_names: Sequence[str]) -> None:
         erased_at=last_erasure_at(run.settings.warehouse_path),
         on_progress=lambda step, count: run.progress.tick(0, 0, step),
     )
+    run.state.record_version(run.version.number, round(time.perf_counter() - started, 3))
     tables = run.version.manifest["tables"]
     run.progress.line(f"version {run.version.number}: {counted(len(tables), 'table')}")
