@@ -4,6 +4,7 @@ Importing this module looks at nothing. Settings, mapping and dbt project are re
 definitions, and `tenure run` builds the same definitions with its own progress display.
 """
 
+import logging
 from collections.abc import Iterator
 
 import dagster as dg
@@ -15,7 +16,8 @@ from orchestration.defs.dbt.assets import build_dbt_assets, build_exposures, bui
 from orchestration.defs.ingest.assets import build_landing_assets, build_load_assets
 from orchestration.defs.publish.assets import VERSION_KEY, build_publish_assets
 from orchestration.defs.quality.checks import build_expectation_checks
-from orchestration.lib import telemetry
+from orchestration.lib import history, telemetry
+from orchestration.lib.erasing import last_erasure_at
 from orchestration.lib.lock import run_lock
 from orchestration.lib.mapping import load_mapping
 from orchestration.lib.progress import LineProgress
@@ -52,9 +54,27 @@ def _run_resource(run: TenureRun) -> dg.ResourceDefinition:
     @dg.resource
     def tenure_run(context: dg.InitResourceContext) -> Iterator[TenureRun]:
         with run_lock(run.settings.lock_path, run.settings.dataset):
-            yield run if run.is_own_process else TenureRun(run.settings, run.mapping, run.progress, project=run.project)
+            own = run if run.is_own_process else TenureRun(run.settings, run.mapping, run.progress, project=run.project)
+            try:
+                yield own
+            finally:
+                own.state.end(is_failed=bool(own.failures))
+                _tidy_history(context, own.settings)
 
     return tenure_run
+
+
+def _tidy_history(context: dg.InitResourceContext, settings: Settings) -> None:
+    """Never the reason why a run fails: what is left this time goes the next time."""
+    try:
+        erased_at = last_erasure_at(settings.warehouse_path)
+        if context.instance is not None:
+            history.close_dead_runs(context.instance, context.run_id)
+            history.tidy(context.instance, context.run_id or "", erased_at)
+        if erased_at is not None:
+            history.forget_logs(settings.work_dir, erased_at)
+    except Exception:
+        logging.getLogger("tenure").warning("the history of runs could not be tidied", exc_info=True)
 
 
 @dg.definitions

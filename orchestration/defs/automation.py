@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from orchestration.lib import lock
+from orchestration.lib import history, lock
 from orchestration.lib.mapping import Mapping
 from orchestration.lib.settings import Settings
 
@@ -29,6 +29,7 @@ def build_schedule(settings: Settings, mapping: Mapping) -> dg.ScheduleDefinitio
         description="Skips when the files, the mapping and the models are those of the last version.",
     )
     def daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        _close_dead_runs(context, settings)
         number, digest = _published(settings), _digest(settings, mapping)
         if number and number[1] == digest:
             return dg.SkipReason(f"Nothing new since version {number[0]}.")
@@ -47,6 +48,7 @@ def build_sensor(settings: Settings, mapping: Mapping) -> dg.SensorDefinition:
         description="Compares files (size, time, content), mapping and models with the last published version.",
     )
     def new_landing_files(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        _close_dead_runs(context, settings)
         digest = _digest(settings, mapping)
         published = _published(settings)
         if published and published[1] == digest:
@@ -61,6 +63,12 @@ def build_sensor(settings: Settings, mapping: Mapping) -> dg.SensorDefinition:
             yield dg.RunRequest(run_key=digest)
 
     return new_landing_files
+
+
+def _close_dead_runs(context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext, settings: Settings) -> None:
+    """A run that was killed would keep the queue, which lets one run at a time go, waiting."""
+    if lock.holder(settings.lock_path) is None:
+        history.close_dead_runs(context.instance)
 
 
 def _digest(settings: Settings, mapping: Mapping) -> str:

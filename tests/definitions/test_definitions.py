@@ -125,7 +125,7 @@ def test_the_schedule_follows_the_shops_calendar(definitions_of: DefinitionsOf) 
     run, definitions = definitions_of("complete_journey")
     schedule = definitions.resolve_schedule_def("daily")
     assert schedule.execution_timezone == run.mapping.business_timezone == "America/New_York"
-    with dg.build_schedule_context() as context:
+    with dg.instance_for_test() as instance, dg.build_schedule_context(instance=instance) as context:
         assert schedule.evaluate_tick(context).run_requests
 
 
