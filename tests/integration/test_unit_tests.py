@@ -24,7 +24,7 @@ def test_every_dbt_unit_test_passes(cdnow_home: Path, tmp_path: Path, monkeypatc
     )  # fmt: skip
     DuckDBConnectionManager.close_all_connections()
 
-    outcomes = {node.node.name: node for node in result.result}
+    outcomes = {node.node.name: node for node in result.result if node.node.resource_type == "unit_test"}
     assert [f"{name}: {node.message}" for name, node in outcomes.items() if str(node.status) != "pass"] == []
     written = PROJECT_ROOT.glob("dbt_project/models/**/*.yml")
     assert len(outcomes) == sum(path.read_text().count("    model: ") for path in written)
