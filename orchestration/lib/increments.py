@@ -23,6 +23,7 @@ import duckdb
 from orchestration.lib.sql import literal
 
 Manifest = Mapping[str, Any]
+_BOOKKEEPING = "_affected"
 _VAR = re.compile(r"\bvar\(\s*['\"](\w+)['\"]")
 _TABLES = """
 create schema if not exists raw;
@@ -153,7 +154,9 @@ def _with_readers(names: Iterable[str], manifest: Manifest) -> set[str]:
         if key in reached:
             continue
         reached.add(key)
-        pending += [child for child in manifest["child_map"].get(key, []) if child in nodes]
+        # Whom an increment concerns is no content: a table that is built anew as a whole needs no increment.
+        if not nodes[key]["name"].endswith(_BOOKKEEPING):
+            pending += [child for child in manifest["child_map"].get(key, []) if child in nodes]
     return {nodes[key]["name"] for key in reached if nodes[key]["resource_type"] == "model"}
 
 
