@@ -23,6 +23,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 
 # Variables that people set: make run DATASET=cdnow TENURE_HOME=/data/tenure
 DATASET ?=
+ORDERS ?=
 ARGS ?=
 PORT ?= 3000
 dataset_option = $(if $(DATASET),--dataset "$(DATASET)")
@@ -35,6 +36,7 @@ help: ## Print this
 	@echo "  make run DATASET=cdnow              another data set: a name in datasets/, or a mapping file"
 	@echo "  make run TENURE_HOME=/data/tenure   another place for everything that is written (default ./warehouse)"
 	@echo "  make test ARGS='-k lock -x'         options for pytest"
+	@echo "  make bench ORDERS=1000000,10000000  several sizes, and how time grows with them"
 
 .PHONY: setup
 setup: $(STAMP) ## Install everything locked in requirements.lock into .venv (the other targets do it themselves)
@@ -46,6 +48,10 @@ run: $(STAMP) ## Load, build, check and publish the data set; nothing new: nothi
 .PHONY: test
 test: $(STAMP) ## Run all tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: bench
+bench: $(STAMP) ## Measure the full build beside hand-written SQL, Polars and pandas (ORDERS=10000000; minutes)
+	@$(BIN)/python -m benchmarks $(if $(ORDERS),--orders "$(ORDERS)") $(ARGS)
 
 .PHONY: dev
 dev: $(STAMP) ## Open Dagster at 127.0.0.1:3000 (PORT=…): lineage, checks, schedule, sensor
@@ -66,7 +72,8 @@ format: $(STAMP) ## Let ruff put the Python code into form
 
 .PHONY: lock
 lock: .venv/bin/python ## Resolve pyproject.toml anew into requirements.lock
-	@$(UV) pip compile pyproject.toml --universal --python-version 3.11 --all-extras --group dev --group test --group lint \
+	@$(UV) pip compile pyproject.toml --universal --python-version 3.11 --all-extras \
+		--group bench --group dev --group test --group lint \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet \
 		--output-file requirements.lock
 
