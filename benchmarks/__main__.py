@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shutil
 from pathlib import Path
 
 from benchmarks import equal, orders
-from benchmarks.contender import LABELS, NAMES, built
+from benchmarks.contender import LABELS, NAMES, built, mapping_of
 from benchmarks.measuring import Measured, bytes_of, exponent, measure, median
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,30 +39,50 @@ def main() -> None:
     names = [name for name in NAMES if name in arguments.only.split(",")]
     folder = arguments.folder.resolve()
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}, {arguments.format} files.")
-    results = {size: _size(folder, size, arguments.format, names, arguments.rounds) for size in sizes}
+    fixed = _show_fixed(folder) if arguments.fixed else None
+    results = {size: _size(folder, size, arguments.format, names, arguments.rounds, fixed) for size in sizes}
     if len(sizes) > 1:
         _show_growth(results, names)
-    if arguments.fixed:
-        _show_fixed(folder)
 
 
-def _size(folder: Path, size: int, file_format: str, names: list[str], rounds: int) -> Rounds:
+def _size(folder: Path, size: int, file_format: str, names: list[str], rounds: int, fixed: Measured | None) -> Rounds:
     data = orders.write_orders(folder / f"{file_format}_{size}", size, file_format=file_format)
-    orders.write_mapping(data, file_format)
     files = str(data / f"orders_*.{file_format}")
     targets = {name: folder / f"{name}_{size}" for name in names}
     found: Rounds = []
     for number in range(rounds):
-        found.append(
-            {
-                name: measure(["-m", "benchmarks.contender", name, files, str(targets[name])], cwd=ROOT, is_json=True)
-                for name in names
-            }
-        )
+        found.append({name: _build(name, files, targets[name]) for name in names})
         if number == 0 and "product" in names:
             _check_equal(names, targets)
+        if "product" in names:
+            found[-1] |= _keep_current(targets["product"], size, file_format)
+        if number == 0 and "product" in names:
+            _check_increment(targets["product"], file_format)
     _show_size(size, bytes_of(data), found, names, targets)
+    if "product" in names:
+        _show_increment(size, found, fixed)
     return found
+
+
+def _build(name: str, files: str, target: Path) -> Measured:
+    return measure(["-m", "benchmarks.contender", name, files, str(target)], cwd=ROOT, is_json=True)
+
+
+def _keep_current(target: Path, size: int, file_format: str) -> dict[str, Measured]:
+    """A day more, and then nothing more, on top of a full build."""
+    orders.write_day(target / "raw", size, file_format)
+    day = _build("day", "", target)
+    command = ["-m", "orchestration.cli", "run", "--dataset", str(mapping_of(target)), "--home", str(target)]
+    return {"day": day, "nothing": measure(command, cwd=ROOT)}
+
+
+def _check_increment(target: Path, file_format: str) -> None:
+    """The increment's marts are those of a full build of the same files."""
+    rebuilt = target.with_name(f"{target.name}_rebuilt")
+    _build("product", str(target / "raw" / f"*.{file_format}"), rebuilt)
+    if differences := equal.differences(built("product", target), built("product", rebuilt)):
+        raise SystemExit(f"An increment came to other figures than a full build; rows that differ: {differences}")
+    shutil.rmtree(rebuilt)
 
 
 def _check_equal(names: list[str], targets: dict[str, Path]) -> None:
@@ -88,11 +109,16 @@ def _show_size(size: int, data_bytes: int, found: Rounds, names: list[str], targ
             f"| {max(r[name].peak_bytes for r in found) / 1e6:,.0f} | {bytes_of(targets[name]) / 1e6:,.0f} |"
         )
     if "product" in names:
-        _show_stages(found, targets["product"])
+        _show_stages(found, "product")
+        work = targets["product"] / "work" / "bench"
+        print(
+            f"\nOn disk, after a day more: working area {bytes_of(work) / 1e6:,.0f} MB, "
+            f"two versions {bytes_of(targets['product'] / 'versions') / 1e6:,.0f} MB."
+        )
 
 
-def _show_stages(found: Rounds, home: Path) -> None:
-    told = [r["product"].told for r in found]
+def _show_stages(found: Rounds, name: str) -> None:
+    told = [r[name].told for r in found]
     print("\n| stage | wall s | processor s |\n| --- | ---: | ---: |")
     for stage in told[0]["stages"]:
         wall, processor = (median([t["stages"][stage][place] for t in told]) for place in (0, 1))
@@ -101,10 +127,23 @@ def _show_stages(found: Rounds, home: Path) -> None:
     steps = {step: median([t["steps"].get(step, 0) for t in told]) for step in told[0]["steps"]}
     for step, seconds in sorted(steps.items(), key=lambda item: -item[1])[:15]:
         print(f"| {step} | {seconds:.1f} |")
-    work = home / "work" / "bench"
-    print(
-        f"\nOn disk: working area {bytes_of(work) / 1e6:,.0f} MB, version {bytes_of(home / 'versions') / 1e6:,.0f} MB."
-    )
+
+
+def _show_increment(size: int, found: Rounds, fixed: Measured | None) -> None:
+    rows = size // 1095 + orders.LATE_ORDERS + orders.REFUNDS
+    print(f"\n{rows:,} rows more, of a day; the marts are those of a full build of the same files.\n")
+    print("| | wall s | processor s | peak MB | wall ÷ full build |\n| --- | ---: | ---: | ---: | ---: |")
+    for name, label in (("day", "a day more"), ("nothing", "nothing more")):
+        walls, processors = [r[name].wall for r in found], [r[name].processor for r in found]
+        print(
+            f"| {label} | {median(walls):.1f} | {median(processors):.1f} "
+            f"| {max(r[name].peak_bytes for r in found) / 1e6:,.0f} "
+            f"| {median([r[name].wall / r['product'].wall for r in found]):.3f} |"
+        )
+    if fixed:
+        above = median([(r["day"].wall - fixed.wall) / r["product"].wall for r in found])
+        print(f"\nAbove the same day on {TINY_ORDERS:,} orders, the day costs {above:.1%} of the full build.")
+    _show_stages(found, "day")
 
 
 def _show_growth(results: dict[int, Rounds], names: list[str]) -> None:
@@ -116,24 +155,23 @@ def _show_growth(results: dict[int, Rounds], names: list[str]) -> None:
         print(f"| {LABELS[name]} | {exponent(sizes, wall):.2f} | {exponent(sizes, processor):.2f} |")
 
 
-def _show_fixed(folder: Path) -> None:
+def _show_fixed(folder: Path) -> Measured:
+    """Prints what does not depend on the number of orders, and gives the day on next to none."""
     data = orders.write_orders(folder / f"csv_{TINY_ORDERS}", TINY_ORDERS)
-    mapping = orders.write_mapping(data, "csv")
     home = folder / "tiny"
-    command = ["-m", "orchestration.cli", "run", "--dataset", str(mapping), "--home", str(home)]
-    measure(["-c", f"import shutil; shutil.rmtree({str(home)!r}, ignore_errors=True)"], cwd=ROOT)
-    first = measure(command, cwd=ROOT)
-    again = [measure(command, cwd=ROOT) for _ in range(3)]
+    first = _build("product", str(data / "orders_*.csv"), home)
+    more = _keep_current(home, TINY_ORDERS, "csv")
     print("\n## Fixed costs\n\n| | wall s | processor s |\n| --- | ---: | ---: |")
-    print(f"| first run on {TINY_ORDERS:,} orders | {first.wall:.1f} | {first.processor:.1f} |")
-    print(
-        f"| run with nothing new | {median([m.wall for m in again]):.1f} | {median([m.processor for m in again]):.1f} |"
-    )
+    for label, found in (
+        (f"first run on {TINY_ORDERS:,} orders", first), ("a day more", more["day"]), ("nothing more", more["nothing"])
+    ):  # fmt: skip
+        print(f"| {label} | {found.wall:.1f} | {found.processor:.1f} |")
     nothing = median([measure(["-c", "pass"], cwd=ROOT).processor for _ in range(3)])
     for module in IMPORTS:
-        found = [measure(["-c", f"import {module}"], cwd=ROOT) for _ in range(3)]
-        wall, processor = median([m.wall for m in found]), median([m.processor for m in found]) - nothing
+        imports = [measure(["-c", f"import {module}"], cwd=ROOT) for _ in range(3)]
+        wall, processor = median([m.wall for m in imports]), median([m.processor for m in imports]) - nothing
         print(f"| import {module} | {wall:.2f} | {processor:.2f} |")
+    return more["day"]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import duckdb
 from orchestration.lib.sql import literal
 
 FILE_COUNT = 12
+LATE_ORDERS = 200
+REFUNDS = 100
 _FIRST_AT = "timestamp '2022-01-01'"
 _SECONDS = 1095 * 86_400
 
@@ -74,12 +76,59 @@ def write_orders(folder: Path, orders: int, *, file_format: str = "csv", seed: i
     return folder
 
 
+def write_day(folder: Path, orders: int, file_format: str) -> None:
+    """Writes into `folder`, a run's own, what one more day brings to `orders` orders: as many new ones as an average
+    day had, a third of them of new customers, LATE_ORDERS that come late, up to a year, and REFUNDS of old ones.
+    """
+    new = orders // (_SECONDS // 86_400)
+    with duckdb.connect() as connection:
+        connection.execute(_UNIT.format(seed=2))
+        connection.execute(
+            f"""copy (
+                select
+                    'D' || lpad(range::varchar, 9, '0') as order_id,
+                    case when unit(range, 1) < 0.33 then 'N' || range
+                        else 'C' || lpad(cast(unit(range, 2) * {orders // 10} as bigint)::varchar, 8, '0')
+                    end as customer_id,
+                    {_FIRST_AT} + to_seconds(cast(case when range < {new} then {_SECONDS} + unit(range, 3) * 86400
+                        else {_SECONDS} - unit(range, 3) * 365 * 86400 end as bigint)) as ordered_at,
+                    cast(100 + 49900 * pow(unit(range, 4), 3) as decimal(18, 0)) * 0.01 as amount,
+                    'completed' as status
+                from range({new + LATE_ORDERS})
+            ) to {literal(str(folder / f"orders_day.{file_format}"))} ({_format(file_format)})"""
+        )
+        connection.execute(
+            f"""copy (
+                select
+                    'R' || range as refund_id,
+                    'O' || lpad(cast(1 + unit(range, 5) * {orders - 1} as bigint)::varchar, 9, '0') as order_id,
+                    {_FIRST_AT} + to_seconds({_SECONDS} + range) as refunded_at,
+                    1.00::decimal(18, 2) as amount
+                from range({REFUNDS})
+            ) to {literal(str(folder / f"refunds_day.{file_format}"))} ({_format(file_format)})"""
+        )
+
+
+def lay_out(data: Path, folder: Path, file_format: str) -> Path:
+    """Links to the files in `data`, a file of no refunds and a mapping, in `folder`; gives the mapping."""
+    folder.mkdir(parents=True)
+    for file in data.glob(f"*.{file_format}"):
+        if not file.name.startswith("refunds_none"):
+            (folder / file.name).symlink_to(file)
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"""copy (
+                select '' as refund_id, '' as order_id, timestamp '2022-01-01' as refunded_at, 0.00 as amount limit 0
+            ) to {literal(str(folder / f"refunds_none.{file_format}"))} ({_format(file_format)})"""
+        )
+    return _write_mapping(folder, file_format)
+
+
 def _format(file_format: str) -> str:
     return "format csv, header" if file_format == "csv" else "format parquet, compression zstd"
 
 
-def write_mapping(folder: Path, file_format: str) -> Path:
-    """The mapping file of the orders in `folder`."""
+def _write_mapping(folder: Path, file_format: str) -> Path:
     path = folder / "bench.yml"
     path.write_text(
         f"""dataset: bench
@@ -87,9 +136,13 @@ business_timezone: UTC
 reporting_currency: USD
 sources:
   orders: {{read: 'orders_*.{file_format}'}}
+  refunds: {{read: 'refunds_*.{file_format}'}}
 orders:
   from: orders
   columns: {{order_id: order_id, customer_id: customer_id, ordered_at: ordered_at, amount: amount, status: status}}
+refunds:
+  from: refunds
+  columns: {{refund_id: refund_id, order_id: order_id, refunded_at: refunded_at, amount: amount}}
 """
     )
     return path
