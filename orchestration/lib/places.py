@@ -163,6 +163,7 @@ class LocalFiles:
         return file_sha256(Path(path))
 
     def explain(self, path: str, error: Exception) -> NoReturn:
+        self.look(path, path)  # if it is gone, that is what to say
         raise unreadable(self.mapping_path, self.source, path, error) from error
 
     def _located(self, pattern: str) -> tuple[str, Path, str]:
