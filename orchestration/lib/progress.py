@@ -45,7 +45,9 @@ class LineProgress:
         self._write(f"[{time.perf_counter() - self._started:6.1f} s] {title}")
 
     def tick(self, done: int, total: int, what: str = "") -> None:
-        pass
+        # Of many things each has a line of its own where it is worth one; a step without a number has none.
+        if not total:
+            self.line(what)
 
     def line(self, text: str) -> None:
         log.info("  %s", text)
