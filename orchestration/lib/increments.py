@@ -39,7 +39,8 @@ delete from staging.touched;
 delete from intermediate.int_customers_affected;
 create or replace table raw.applied_identities as
     select alias_id, customer_id from intermediate.int_identities_resolved where customer_id is not null;
-create or replace table raw.applied_window as select data_end_on from intermediate.int_data_window;
+create or replace table raw.applied_dates as select data_start_on, data_end_on from intermediate.int_data_window;
+drop schema if exists increments cascade;
 delete from raw.built_nodes;
 insert into raw.built_nodes values {nodes};
 commit;

@@ -51,10 +51,13 @@ HEADERS = {
     "people": "who,channel",
     "erasures": "who",
 }
-# A load brings a few files, or changes a var, or is of the same files.
-LOADS = st.lists(
-    st.tuples(st.lists(FILES, max_size=3), st.sampled_from([None, None, None, 1, "2024-03-20"])), min_size=2, max_size=4
-)
+# A load brings a few files, or is of the same files; a var may change with it; its build may stop after some models.
+CHANGES = st.sampled_from([None, None, None, 1, "2024-03-20"])
+STOPS = st.sampled_from(
+    [None, None, None, "stg_orders_checked", "int_purchase_days", "int_customer_periods", "int_cohort_days_summed",
+     "int_growth_summed", "int_revenue_intervals_summed", "retention_cohorts"]
+)  # fmt: skip
+LOADS = st.lists(st.tuples(st.lists(FILES, max_size=3), CHANGES, STOPS), min_size=2, max_size=4)
 FIRST_ORDERS = st.lists(ORDER, min_size=3, max_size=8)
 
 
@@ -124,8 +127,8 @@ class Warehouse:
             variables=self.shop.mapping.dbt_vars(),
         )
 
-    def run(self, *, is_full: bool = False) -> None:
-        """Loads what is new and builds."""
+    def run(self, *, is_full: bool = False, stops_after: str | None = None) -> None:
+        """Loads what is new and builds: all, or no more than a model and what it needs, as if killed then."""
         paths, mapping = self.shop.settings, self.shop.mapping
         loading.load(paths, mapping, inputs.fingerprint(paths, mapping))
         place = self.place()
@@ -133,9 +136,11 @@ class Warehouse:
         views = increments.contract_views(paths.warehouse_path)
         prints = increments.fingerprints(project.manifest_json, dict(place.variables), views)
         increments.plan(paths.warehouse_path, prints, project.manifest_json, is_full=is_full)
-        outcome = dbt_runner.build(place, project, select=("resource_type:model", "resource_type:seed"),
-                                   indirect_selection="empty")  # fmt: skip
+        built = (f"+{stops_after}",) if stops_after else ("resource_type:model", "resource_type:seed")
+        outcome = dbt_runner.build(place, project, select=built, indirect_selection="empty")
         assert outcome.is_success, [failure.message for failure in outcome.failures]
+        if stops_after:
+            return
         increments.complete(paths.warehouse_path, prints)
 
     def rebuilt(self, folder: Path) -> Warehouse:
@@ -184,19 +189,21 @@ def contents(warehouse: Warehouse) -> dict[str, list[str]]:
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(first=FIRST_ORDERS, loads=LOADS)
 def test_after_any_loads_every_table_equals_a_rebuild(
-    first: list[tuple[Any, ...]], loads: list[tuple[list[tuple[str, list[tuple[Any, ...]]]], int | str | None]]
+    first: list[tuple[Any, ...]], loads: list[tuple[list[tuple[str, list[tuple[Any, ...]]]], int | str | None, str | None]]
 ) -> None:
     with TemporaryDirectory() as folder:
         warehouse = Warehouse(Path(folder, "shop"))
         warehouse.shop.write("orders_1.csv", content("orders_1", first))
         warehouse.run()
-        for files, change in loads:
+        for files, change, stops_after in loads:
             for name, rows in files:
                 warehouse.shop.write(f"{name}.csv", content(name, rows))
             if isinstance(change, str):
                 warehouse.map(data_end=change)
             elif change is not None:
                 warehouse.map(vars={"segment_max_values": change})
+            warehouse.run(stops_after=stops_after)
+        if stops_after:
             warehouse.run()
         rebuilt = warehouse.rebuilt(Path(folder, "rebuilt"))
         grown, anew = contents(warehouse), contents(rebuilt)

@@ -57,7 +57,7 @@ def test_nothing_changed_nothing_anew(
 
 def test_a_var_reaches_the_models_that_use_it_and_their_readers(tmp_path: Path, parsed: dict[str, Any]) -> None:
     anew = rebuilt(tmp_path, (parsed, VARIABLES, VIEWS), (parsed, {**VARIABLES, "segment_max_values": 9}, VIEWS))
-    assert {"int_customer_segments", "retention_cohorts", "retention_brackets"} <= anew
+    assert {"int_cohort_label_sets", "retention_cohorts", "retention_brackets"} <= anew
     assert anew.isdisjoint({"stg_orders_checked", "int_orders_enriched", "fct_orders", "growth_accounting"})
 
 

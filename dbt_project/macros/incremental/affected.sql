@@ -33,6 +33,9 @@
 {# dbt's hook for the strategy of that name. What a row is affected by stands in the model's meta. #}
 {% macro get_incremental_affected_sql(arguments) %}
     {%- set columns = arguments.dest_columns | map(attribute='quoted') | join(', ') -%}
+    {%- if config.get('meta').is_summed %}
+    {{ keep_replaced(arguments.target_relation) }}
+    {%- endif %}
     delete from {{ arguments.target_relation }}
     where {{ affected_condition(config.get('meta').affected_by, 'customer_id', 'order_id', 'interaction_id') }};
 
@@ -104,7 +107,8 @@
     create table if not exists raw.rebuilt_nodes (name varchar);
     create table if not exists staging.touched (customer_id varchar, order_id varchar, interaction_id varchar);
     create table if not exists raw.applied_identities (alias_id varchar, customer_id varchar);
-    create table if not exists raw.applied_window (data_end_on date)
+    create table if not exists raw.applied_dates (data_start_on date, data_end_on date);
+    create schema if not exists increments
 {% endmacro %}
 
 {#

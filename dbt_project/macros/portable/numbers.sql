@@ -18,6 +18,11 @@
     cast(sum({{ column }}) as bigint)
 {%- endmacro %}
 
+{# The same over the rows that meet a condition; 0 where none does. #}
+{% macro sum_where(column, condition) -%}
+    cast(sum(case when {{ condition }} then {{ column }} else 0 end) as bigint)
+{%- endmacro %}
+
 {# An amount in minor units of the reporting currency, rounded half away from zero; NULL where unknown. #}
 {% macro converted_minor(amount, exchange_rate) -%}
     cast(cast(round({{ amount }} * {{ exchange_rate }}, 2) as decimal(18, 2)) * 100 as bigint)

@@ -1,43 +1,84 @@
 with customers as (
 
-    select * from {{ ref('int_cohort_customers') }}
+    select * from {{ ref('int_customers_labelled') }}
 
 ),
 
-customer_segments as (
-
-    select * from {{ ref('int_customer_segments') }}
-
-),
-
--- Everybody in a label set has the same labels: any one of them tells which.
-representatives as (
+label_sets as (
 
     select
         label_set_id,
-        min(customer_id) as customer_id
+        {%- for label in var('segment_labels') %}
+        min({{ label }}) as {{ label }},
+        {%- endfor %}
+        count(*) as customer_count
     from customers
     group by label_set_id
 
 ),
 
-label_set_segments as (
+labels as (
+{% for label in var('segment_labels') %}
+    select
+        label_set_id,
+        '{{ label }}' as segment_name,
+        {{ label }} as segment_value,
+        customer_count
+    from label_sets
 
+    union all
+{% endfor %}
     select
         label_set_id,
         'all' as segment_name,
-        'all' as segment_value
-    from representatives
+        'all' as segment_value,
+        customer_count
+    from label_sets
 
-    union all
+),
+
+value_ranks as (
 
     select
-        representatives.label_set_id,
-        customer_segments.segment_name,
-        customer_segments.segment_value
-    from representatives
-    inner join customer_segments
-        on representatives.customer_id = customer_segments.customer_id
+        segment_name,
+        segment_value,
+        row_number() over (
+            partition by segment_name
+            order by sum(customer_count) desc, segment_value
+        ) as value_rank
+    from labels
+    where segment_value is not null
+    group by
+        segment_name,
+        segment_value
+
+),
+
+-- A label that no customer has would repeat the total under another name.
+used_labels as (
+
+    select distinct segment_name
+    from value_ranks
+
+),
+
+named as (
+
+    select
+        labels.label_set_id,
+        labels.segment_name,
+        case
+            when labels.segment_value is null then 'unknown'
+            when value_ranks.value_rank > {{ var('segment_max_values') }} then 'other'
+            else labels.segment_value
+        end as segment_value
+    from labels
+    inner join used_labels
+        on labels.segment_name = used_labels.segment_name
+    left join value_ranks
+        on
+            labels.segment_name = value_ranks.segment_name
+            and labels.segment_value = value_ranks.segment_value
 
 ),
 
@@ -51,7 +92,7 @@ segments as (
                 segment_name,
                 segment_value
         ) as segment_id
-    from label_set_segments
+    from named
     group by
         segment_name,
         segment_value
@@ -61,15 +102,15 @@ segments as (
 final as (
 
     select
-        label_set_segments.label_set_id,
+        named.label_set_id,
         segments.segment_id,
-        segments.segment_name,
-        segments.segment_value
-    from label_set_segments
+        named.segment_name,
+        named.segment_value
+    from named
     inner join segments
         on
-            label_set_segments.segment_name = segments.segment_name
-            and label_set_segments.segment_value = segments.segment_value
+            named.segment_name = segments.segment_name
+            and named.segment_value = segments.segment_value
 
 )
 

@@ -1,33 +1,13 @@
 {%- set grains = ['week', 'month', 'quarter'] -%}
 {%- set modes = ['calendar', 'rolling'] -%}
 
-with customers as (
-
-    select * from {{ ref('int_cohort_customers') }}
-
-),
-
-data_window as (
-
-    select * from {{ ref('int_data_window') }}
-
-),
-
--- Everything below depends on these three only: 10 million customers become a few hundred thousand rows.
-customer_groups as (
+with customer_groups as (
 
     select
-        customers.label_set_id,
-        customers.first_purchased_on,
-        customers.last_purchased_on,
-        {{ add_days('max(data_window.data_end_on)', 1) }} as first_unknown_on,
-        count(*) as member_count
-    from customers
-    cross join data_window
-    group by
-        customers.label_set_id,
-        customers.first_purchased_on,
-        customers.last_purchased_on
+        members.*,
+        {{ add_days('data_window.data_end_on', 1) }} as first_unknown_on
+    from {{ ref('int_cohort_members_summed') }} as members
+    cross join {{ ref('int_data_window') }} as data_window
 
 ),
 

@@ -35,9 +35,9 @@ applied as (
 
 ),
 
-applied_window as (
+applied_dates as (
 
-    select * from raw.applied_window
+    select * from raw.applied_dates
 
 ),
 
@@ -62,13 +62,28 @@ named as (
     select orders.customer_id
     from orders
     cross join data_window
-    cross join applied_window
+    cross join applied_dates
     where
         orders.customer_id is not null
-        and data_window.data_end_on <> applied_window.data_end_on
+        and data_window.data_end_on <> applied_dates.data_end_on
         and orders.ordered_at >= {{ business_midnight_utc(
-            add_days('least(data_window.data_end_on, applied_window.data_end_on)', 1)
+            add_days('least(data_window.data_end_on, applied_dates.data_end_on)', 1)
         ) }}
+
+    union
+
+    -- Where the data now begins in another month, the customers of the one or the other month become left-truncated or cease to be.
+    select orders.customer_id
+    from orders
+    cross join data_window
+    cross join applied_dates
+    where
+        orders.customer_id is not null
+        and {{ period_start('month', 'data_window.data_start_on') }}
+        <> {{ period_start('month', 'applied_dates.data_start_on') }}
+        and orders.ordered_at < {{ business_midnight_utc(add_months(period_start(
+            'month', 'greatest(data_window.data_start_on, applied_dates.data_start_on)'
+        ), 1)) }}
 
 ),
 

@@ -14,14 +14,14 @@ identities as (
 orders as (
 
     select * from {{ ref('int_orders_enriched') }}
-    where is_identified
+    where is_identified and {{ is_affected('customer') }}
 
 ),
 
 interactions as (
 
     select * from {{ ref('int_interactions_enriched') }}
-    where customer_id is not null
+    where customer_id is not null and {{ is_affected('customer') }}
 
 ),
 
@@ -49,6 +49,7 @@ profiles as (
     from customers
     left join identities
         on customers.customer_id = identities.alias_id
+    where {{ is_affected('customer', customer_id='coalesce(identities.customer_id, customers.customer_id)') }}
 
 ),
 
@@ -118,7 +119,7 @@ first_categories as (
 
 ),
 
-final as (
+labelled as (
 
     select
         known.customer_id,
@@ -136,6 +137,17 @@ final as (
             and profiles.profile_number = 1
     left join first_categories
         on known.customer_id = first_categories.customer_id
+
+),
+
+-- Customers with the same values of all labels share one integer, so that cohorts are counted once and fanned out to
+-- segments afterwards. It follows from the values alone: nobody's changes because of somebody else.
+final as (
+
+    select
+        labelled.*,
+        {{ integer_key(var('segment_labels')) }} as label_set_id
+    from labelled
 
 )
 

@@ -3,22 +3,7 @@
 
 with customer_periods as (
 
-    select * from {{ ref('int_customer_periods') }}
-
-),
-
-period_bounds as (
-
-    select * from {{ ref('int_period_bounds') }}
-
-),
-
-month_bounds as (
-
-    select
-        last_complete_number as last_month_number
-    from period_bounds
-    where period_grain = 'month'
+    {{ signed_rows('int_customer_periods') }}
 
 ),
 
@@ -33,7 +18,8 @@ adjacent_states as (
         case when previous_period_number = period_number - 1 then previous_net_minor else 0 end as prior_minor,
         true as is_active,
         coalesce(previous_period_number = period_number - 1, false) as was_active,
-        previous_period_number is null as is_new
+        previous_period_number is null as is_new,
+        row_sign
     from customer_periods
     where period_grain in ('month', 'quarter')
 
@@ -47,7 +33,8 @@ adjacent_states as (
         net_minor as prior_minor,
         false as is_active,
         true as was_active,
-        false as is_new
+        false as is_new,
+        row_sign
     from customer_periods
     where
         period_grain in ('month', 'quarter')
@@ -60,17 +47,15 @@ adjacent_states as (
 trailing_events as (
 {% for months_later, current_sign, prior_sign in [(0, 1, 0), (trailing_months, -1, 1), (2 * trailing_months, 0, -1)] %}
     select
-        customer_periods.customer_id,
-        customer_periods.period_number + {{ months_later }} as month_number,
-        {{ current_sign }} * customer_periods.net_minor as current_change_minor,
-        {{ prior_sign }} * customer_periods.net_minor as prior_change_minor,
+        customer_id,
+        row_sign,
+        period_number + {{ months_later }} as month_number,
+        {{ current_sign }} * net_minor as current_change_minor,
+        {{ prior_sign }} * net_minor as prior_change_minor,
         {{ current_sign }} as current_change_count,
         {{ prior_sign }} as prior_change_count
     from customer_periods
-    cross join month_bounds
-    where
-        customer_periods.period_grain = 'month'
-        and customer_periods.period_number + {{ months_later }} <= month_bounds.last_month_number
+    where period_grain = 'month'
 {% if not loop.last %}
     union all
 {% endif %}{% endfor %}
@@ -80,6 +65,7 @@ trailing_changes as (
 
     select
         customer_id,
+        row_sign,
         month_number,
         sum(current_change_minor) as current_change_minor,
         sum(prior_change_minor) as prior_change_minor,
@@ -88,6 +74,7 @@ trailing_changes as (
     from trailing_events
     group by
         customer_id,
+        row_sign,
         month_number
 
 ),
@@ -95,6 +82,7 @@ trailing_changes as (
 trailing_sums as (
 
     select
+        row_sign,
         month_number,
         lead(month_number) over by_customer as next_month_number,
         sum(current_change_minor) over to_here as current_minor,
@@ -105,11 +93,11 @@ trailing_sums as (
     from trailing_changes
     window
         by_customer as (
-            partition by customer_id
+            partition by customer_id, row_sign
             order by month_number
         ),
         to_here as (
-            partition by customer_id
+            partition by customer_id, row_sign
             order by month_number
             rows between unbounded preceding and current row
         )
@@ -126,7 +114,8 @@ states as (
         prior_minor,
         is_active,
         was_active,
-        is_new
+        is_new,
+        row_sign
     from adjacent_states
 
     union all
@@ -139,7 +128,8 @@ states as (
         prior_minor,
         current_month_count > 0 as is_active,
         prior_month_count > 0 as was_active,
-        month_number < first_month_number + {{ trailing_months }} as is_new
+        month_number < first_month_number + {{ trailing_months }} as is_new,
+        row_sign
     from trailing_sums
     where
         current_month_count > 0
@@ -154,15 +144,16 @@ final as (
         window_name,
         from_month_number,
         until_month_number,
-        count(*) filter (where prior_minor > 0) as base_count,
-        cast(coalesce(sum(prior_minor) filter (where prior_minor > 0), 0) as bigint) as base_minor,
-        cast(coalesce(sum(current_minor) filter (where prior_minor > 0), 0) as bigint) as base_current_minor,
-        cast(coalesce(sum(greatest(0, least(current_minor, prior_minor))) filter (where prior_minor > 0), 0) as bigint) as kept_minor,
-        cast(coalesce(sum(current_minor) filter (where is_new), 0) as bigint) as new_minor,
-        cast(coalesce(sum(current_minor) filter (where not is_new and prior_minor <= 0), 0) as bigint) as resurrected_minor,
-        count(*) filter (where was_active) as start_count,
-        count(*) filter (where is_active) as end_count,
-        count(*) filter (where is_new) as new_count
+        {{ sum_bigint('row_sign') }} as state_count,
+        {{ sum_where('row_sign', 'prior_minor > 0') }} as base_count,
+        {{ sum_where('row_sign * prior_minor', 'prior_minor > 0') }} as base_minor,
+        {{ sum_where('row_sign * current_minor', 'prior_minor > 0') }} as base_current_minor,
+        {{ sum_where('row_sign * greatest(0, least(current_minor, prior_minor))', 'prior_minor > 0') }} as kept_minor,
+        {{ sum_where('row_sign * current_minor', 'is_new') }} as new_minor,
+        {{ sum_where('row_sign * current_minor', 'not is_new and prior_minor <= 0') }} as resurrected_minor,
+        {{ sum_where('row_sign', 'was_active') }} as start_count,
+        {{ sum_where('row_sign', 'is_active') }} as end_count,
+        {{ sum_where('row_sign', 'is_new') }} as new_count
     from states
     group by
         window_name,

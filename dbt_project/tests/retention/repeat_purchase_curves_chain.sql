@@ -13,7 +13,7 @@ with steps as (
 customers as (
 
     select count(*) as customer_count
-    from {{ ref('int_cohort_customers') }}
+    from {{ ref('int_customer_purchases') }}
 
 )
 

@@ -18,7 +18,7 @@ with sizes as (
 customers as (
 
     select count(*) as customer_count
-    from {{ ref('int_cohort_customers') }}
+    from {{ ref('int_customer_purchases') }}
 
 )
 

@@ -1,12 +1,13 @@
 with customers as (
 
     select * from {{ ref('int_customers_labelled') }}
+    where {{ is_affected('customer') }}
 
 ),
 
-purchase_days as (
+purchases as (
 
-    select * from {{ ref('int_purchase_days') }}
+    select * from {{ ref('int_customer_purchases') }}
 
 ),
 
@@ -16,27 +17,13 @@ data_window as (
 
 ),
 
-purchases as (
-
-    select
-        customer_id,
-        min(purchased_on) as first_order_on,
-        max(purchased_on) as last_order_on,
-        {{ sum_bigint('order_count') }} as order_count,
-        count(*) as purchase_day_count,
-        {{ sum_bigint('net_minor') }} as net_minor
-    from purchase_days
-    group by customer_id
-
-),
-
 final as (
 
     select
         customers.customer_id,
-        purchases.first_order_on,
-        purchases.last_order_on,
-        {{ period_start('month', 'purchases.first_order_on') }} as cohort_month,
+        purchases.first_purchased_on as first_order_on,
+        purchases.last_purchased_on as last_order_on,
+        {{ period_start('month', 'purchases.first_purchased_on') }} as cohort_month,
         coalesce(purchases.order_count, 0) as order_count,
         coalesce(purchases.purchase_day_count, 0) as purchase_day_count,
         {{ to_amount('coalesce(purchases.net_minor, 0)') }} as net_amount,
@@ -51,7 +38,7 @@ final as (
             else 'repeat'
         end as lifecycle_stage,
         coalesce(
-            {{ period_start('month', 'purchases.first_order_on') }} = data_window.first_month, false
+            {{ period_start('month', 'purchases.first_purchased_on') }} = data_window.first_month, false
         ) as is_left_truncated
     from customers
     cross join data_window

@@ -1,6 +1,6 @@
-with customer_periods as (
+with sums as (
 
-    select * from {{ ref('int_customer_periods') }}
+    select * from {{ ref('int_growth_summed') }}
 
 ),
 
@@ -34,60 +34,6 @@ periods as (
 
 ),
 
-classified as (
-
-    select
-        period_grain,
-        period_number,
-        net_minor,
-        net_minor - previous_net_minor as change_minor,
-        case
-            when previous_period_number is null then 'new'
-            when previous_period_number = period_number - 1 then 'retained'
-            else 'resurrected'
-        end as activity_class
-    from customer_periods
-
-),
-
-present as (
-
-    select
-        period_grain,
-        period_number,
-        count(*) as active_count,
-        count(*) filter (where activity_class = 'new') as new_count,
-        count(*) filter (where activity_class = 'retained') as retained_count,
-        count(*) filter (where activity_class = 'resurrected') as resurrected_count,
-        sum(net_minor) as revenue_minor,
-        sum(net_minor) filter (where activity_class = 'new') as new_minor,
-        sum(net_minor) filter (where activity_class = 'resurrected') as resurrected_minor,
-        sum(change_minor) filter (where activity_class = 'retained' and change_minor > 0) as expansion_minor,
-        -sum(change_minor) filter (where activity_class = 'retained' and change_minor < 0) as contraction_minor
-    from classified
-    group by
-        period_grain,
-        period_number
-
-),
-
--- Booked to the period in which the customer is missed. Counted from the customers who leave, not as the
--- difference of the other classes: only so do the identities test anything.
-absent as (
-
-    select
-        period_grain,
-        period_number + 1 as period_number,
-        count(*) as churned_count,
-        sum(net_minor) as churned_minor
-    from customer_periods
-    where next_period_number is distinct from period_number + 1
-    group by
-        period_grain,
-        period_number + 1
-
-),
-
 guests as (
 {% for grain in ['week', 'month'] %}
     select
@@ -114,27 +60,23 @@ joined as (
         {{ period_number_start('periods.period_grain', 'periods.period_number') }} as period_start_on,
         periods.period_number <= periods.last_complete_number as is_complete,
         periods.period_number = periods.first_number as is_left_truncated,
-        coalesce(present.active_count, 0) as active_count,
-        coalesce(present.new_count, 0) as new_count,
-        coalesce(present.retained_count, 0) as retained_count,
-        coalesce(present.resurrected_count, 0) as resurrected_count,
-        coalesce(absent.churned_count, 0) as churned_count,
-        coalesce(present.revenue_minor, 0) as revenue_minor,
-        coalesce(present.new_minor, 0) as new_minor,
-        coalesce(present.resurrected_minor, 0) as resurrected_minor,
-        coalesce(present.expansion_minor, 0) as expansion_minor,
-        coalesce(present.contraction_minor, 0) as contraction_minor,
-        coalesce(absent.churned_minor, 0) as churned_minor,
+        coalesce(sums.active_count, 0) as active_count,
+        coalesce(sums.new_count, 0) as new_count,
+        coalesce(sums.retained_count, 0) as retained_count,
+        coalesce(sums.resurrected_count, 0) as resurrected_count,
+        coalesce(sums.churned_count, 0) as churned_count,
+        coalesce(sums.revenue_minor, 0) as revenue_minor,
+        coalesce(sums.new_minor, 0) as new_minor,
+        coalesce(sums.resurrected_minor, 0) as resurrected_minor,
+        coalesce(sums.expansion_minor, 0) as expansion_minor,
+        coalesce(sums.contraction_minor, 0) as contraction_minor,
+        coalesce(sums.churned_minor, 0) as churned_minor,
         coalesce(guests.guest_minor, 0) as guest_minor
     from periods
-    left join present
+    left join sums
         on
-            periods.period_grain = present.period_grain
-            and periods.period_number = present.period_number
-    left join absent
-        on
-            periods.period_grain = absent.period_grain
-            and periods.period_number = absent.period_number
+            periods.period_grain = sums.period_grain
+            and periods.period_number = sums.period_number
     left join guests
         on
             periods.period_grain = guests.period_grain

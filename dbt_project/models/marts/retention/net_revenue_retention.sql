@@ -59,7 +59,6 @@ changes as (
         -{{ measure }} as {{ measure }}{{ ',' if not loop.last }}
         {%- endfor %}
     from interval_sums
-    where until_month_number is not null
 
 ),
 

@@ -1,17 +1,9 @@
 {#- 97.5 % quantile of the normal distribution: a two-sided 95 % interval. -#}
 {%- set normal_quantile = 1.959963984540054 -%}
-{#- From this purchase on the gaps share one curve: few customers get there, and their rhythm has settled. -#}
-{%- set pooled_from_purchase_number = 3 -%}
 
-with purchase_days as (
+with gaps as (
 
-    select * from {{ ref('int_purchase_days') }}
-
-),
-
-customers as (
-
-    select * from {{ ref('int_cohort_customers') }}
+    select * from {{ ref('int_purchase_gaps_summed') }}
 
 ),
 
@@ -24,24 +16,14 @@ data_window as (
 durations as (
 
     select
-        least(purchase_number - 1, {{ pooled_from_purchase_number }}) as from_purchase_number,
-        {{ days_between('previous_purchased_on', 'purchased_on') }} as days_since,
-        count(*) as event_count,
-        0 as censored_count
-    from purchase_days
-    where previous_purchased_on is not null
-    group by all
-
-    union all
-
-    select
-        least(customers.purchase_day_count, {{ pooled_from_purchase_number }}) as from_purchase_number,
-        {{ days_between('customers.last_purchased_on', 'data_window.data_end_on') }} as days_since,
-        0 as event_count,
-        count(*) as censored_count
-    from customers
+        gaps.from_purchase_number,
+        coalesce(
+            gaps.closed_after_days, {{ days_between('gaps.open_since_on', 'data_window.data_end_on') }}
+        ) as days_since,
+        case when gaps.open_since_on is null then gaps.gap_count else 0 end as event_count,
+        case when gaps.open_since_on is null then 0 else gaps.gap_count end as censored_count
+    from gaps
     cross join data_window
-    group by all
 
 ),
 

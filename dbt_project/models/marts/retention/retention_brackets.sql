@@ -1,12 +1,19 @@
+{%- set grains = ['week', 'month', 'quarter'] -%}
+{%- set modes = ['calendar', 'rolling'] -%}
+
 with members as (
 
     select * from {{ ref('int_cohort_members') }}
 
 ),
 
-steps as (
+bracket_sums as (
 
-    select * from {{ ref('int_cohort_steps') }}
+    select
+        sums.*,
+        {{ add_days('data_window.data_end_on', 1) }} as first_unknown_on
+    from {{ ref('int_cohort_brackets_summed') }} as sums
+    cross join {{ ref('int_data_window') }} as data_window
 
 ),
 
@@ -28,6 +35,28 @@ period_bounds as (
 
 ),
 
+entrants as (
+{% for grain in grains %}{% for mode in modes %}
+    select
+        period_grain,
+        retention_mode,
+        label_set_id,
+        {{ period_number(grain, 'first_purchased_on') }} as cohort_number,
+        from_index,
+        to_index,
+        active_count
+    from bracket_sums
+    where
+        period_grain = '{{ grain }}'
+        and retention_mode = '{{ mode }}'
+        and {{ periods_elapsed(grain, mode, 'first_purchased_on', 'first_unknown_on') }} - 1 >= to_index
+{% if not loop.last %}
+    union all
+{% endif %}{% endfor %}{% if not loop.last %}
+    union all
+{% endif %}{% endfor %}
+),
+
 label_set_facts as (
 
     select
@@ -47,24 +76,16 @@ label_set_facts as (
     union all
 
     select
-        steps.period_grain,
-        steps.retention_mode,
-        steps.label_set_id,
-        steps.cohort_number,
-        brackets.from_index,
-        brackets.to_index,
+        period_grain,
+        retention_mode,
+        label_set_id,
+        cohort_number,
+        from_index,
+        to_index,
         0 as member_count,
         0 as eligible_count,
-        steps.purchase_day_count as active_count
-    from steps
-    inner join brackets
-        on
-            steps.period_grain = brackets.period_grain
-            and steps.period_index between brackets.from_index and brackets.to_index
-    -- The customer's first purchase day inside the bracket: the one before lies before the bracket.
-    where
-        steps.previous_index < brackets.from_index
-        and steps.max_eligible_index >= brackets.to_index
+        active_count
+    from entrants
 
 ),
 

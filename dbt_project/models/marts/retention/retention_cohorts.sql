@@ -64,8 +64,7 @@ facts as (
         period_index,
         0 as eligible_until_count,
         0 as seen_until_count,
-        -- A customer counts at the first of the purchase days in the period.
-        case when previous_index < period_index then purchase_day_count else 0 end as active_count,
+        active_count,
         net_minor,
         0 as base_until_minor
     from steps

@@ -15,7 +15,7 @@ month_facts as (
     select
         cohort_number,
         period_index,
-        {{ sum_bigint('case when previous_index < period_index then purchase_day_count else 0 end') }} as customer_count,
+        {{ sum_bigint('active_count') }} as customer_count,
         {{ sum_bigint('net_minor') }} as net_minor
     from steps
     where
