@@ -9,8 +9,7 @@ import duckdb
 from orchestration.lib.sql import literal
 
 FILE_COUNT = 12
-LATE_ORDERS = 200
-REFUNDS = 100
+DAY_SHARE = 1 / 1000
 _FIRST_AT = "timestamp '2022-01-01'"
 _SECONDS = 1095 * 86_400
 
@@ -77,10 +76,12 @@ def write_orders(folder: Path, orders: int, *, file_format: str = "csv", seed: i
 
 
 def write_day(folder: Path, orders: int, file_format: str) -> None:
-    """Writes into `folder`, a run's own, what one more day brings to `orders` orders: as many new ones as an average
-    day had, a third of them of new customers, LATE_ORDERS that come late, up to a year, and REFUNDS of old ones.
+    """Writes into `folder`, a run's own, what one more day brings to `orders` orders: DAY_SHARE as many.
+
+    Of these a third are of new customers, and 5 % come late, by up to 90 days. A hundredth as many refunds come too,
+    of orders among the last seventh of all.
     """
-    new = orders // (_SECONDS // 86_400)
+    rows = int(orders * DAY_SHARE)
     with duckdb.connect() as connection:
         connection.execute(_UNIT.format(seed=2))
         connection.execute(
@@ -90,21 +91,21 @@ def write_day(folder: Path, orders: int, file_format: str) -> None:
                     case when unit(range, 1) < 0.33 then 'N' || range
                         else 'C' || lpad(cast(unit(range, 2) * {orders // 10} as bigint)::varchar, 8, '0')
                     end as customer_id,
-                    {_FIRST_AT} + to_seconds(cast(case when range < {new} then {_SECONDS} + unit(range, 3) * 86400
-                        else {_SECONDS} - unit(range, 3) * 365 * 86400 end as bigint)) as ordered_at,
+                    {_FIRST_AT} + to_seconds(cast(case when range % 20 > 0 then {_SECONDS} + unit(range, 3) * 86400
+                        else {_SECONDS} - unit(range, 3) * 90 * 86400 end as bigint)) as ordered_at,
                     cast(100 + 49900 * pow(unit(range, 4), 3) as decimal(18, 0)) * 0.01 as amount,
                     'completed' as status
-                from range({new + LATE_ORDERS})
+                from range({rows})
             ) to {literal(str(folder / f"orders_day.{file_format}"))} ({_format(file_format)})"""
         )
         connection.execute(
             f"""copy (
                 select
                     'R' || range as refund_id,
-                    'O' || lpad(cast(1 + unit(range, 5) * {orders - 1} as bigint)::varchar, 9, '0') as order_id,
+                    'O' || lpad(cast({orders} - unit(range, 5) * {orders // 7} as bigint)::varchar, 9, '0') as order_id,
                     {_FIRST_AT} + to_seconds({_SECONDS} + range) as refunded_at,
                     1.00::decimal(18, 2) as amount
-                from range({REFUNDS})
+                from range({rows // 100})
             ) to {literal(str(folder / f"refunds_day.{file_format}"))} ({_format(file_format)})"""
         )
 
