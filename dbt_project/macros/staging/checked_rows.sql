@@ -16,7 +16,7 @@ with mapped as (
 
     select * from {{ relation }}
     {%- if is_incremental() %}
-    where source_file in (select files.file from raw.touched_files as files)
+    where {{ is_of_touched_file() }}
     {%- endif %}
 
 ),
@@ -96,7 +96,7 @@ touched_keys as (
     select {{ contract.key | join(', ') }} from ruled
     union
     select {{ contract.key | join(', ') }} from {{ this }}
-    where source_file in (select files.file from raw.touched_files as files)
+    where {{ is_of_touched_file() }}
 
 ),
 
@@ -112,12 +112,11 @@ standing as (
     from {{ this }} as standing
     inner join touched_keys
         on
-        {%- for column in contract.key %}
-            {{ 'and ' if not loop.first }}standing.{{ column }} is not distinct from touched_keys.{{ column }}
+            standing.{{ contract.key[0] }} = touched_keys.{{ contract.key[0] }}
+        {%- for column in contract.key[1:] %}
+            and standing.{{ column }} is not distinct from touched_keys.{{ column }}
         {%- endfor %}
-    where
-        touched_keys.{{ contract.key[0] }} is not null
-        and standing.source_file not in (select files.file from raw.touched_files as files)
+    where not {{ is_of_touched_file() }}
 
 ),
 
