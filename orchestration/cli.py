@@ -15,6 +15,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from orchestration.lib.backfilling import Span
     from orchestration.lib.mapping import Mapping
     from orchestration.lib.progress import Progress
     from orchestration.lib.running import TenureRun
@@ -49,6 +50,14 @@ HomeOption = Annotated[
         file_okay=False,
     ),
 ]
+KeepOption = Annotated[
+    int | None,
+    typer.Option(
+        help="How many published versions of the data set remain, the newest ones. Default: TENURE_KEEP, else 5.",
+        show_default=False,
+        min=2,
+    ),
+]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="On failure, show Python's traceback too.")]
 
 
@@ -72,14 +81,7 @@ def main(
 def run(
     dataset: DatasetOption = None,
     home: HomeOption = None,
-    keep: Annotated[
-        int | None,
-        typer.Option(
-            help="How many published versions of the data set remain, the newest ones. Default: TENURE_KEEP, else 5.",
-            show_default=False,
-            min=2,
-        ),
-    ] = None,
+    keep: KeepOption = None,
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Build every table anew from the raw rows, even with nothing new.")
     ] = False,
@@ -90,26 +92,29 @@ def run(
     Does nothing when files, mapping and models are those of the last published version. When anything fails, the
     published version stays what it was and the exit code is 1.
     """
-    from orchestration.lib import publishing
-    from orchestration.lib.lock import run_lock
-
-    started = time.perf_counter()
     with _plain_errors(verbose):
-        settings = _settings(dataset, home, keep)
-        with run_lock(settings.lock_path, settings.dataset):
-            mapping = _mapping(settings)
-            if not full_refresh and _is_nothing_new(settings, mapping):
-                return
-            rolled_back = publishing.rolled_back_to(settings)
-            finished = _execute(settings, mapping, is_full_refresh=full_refresh)
-        _show_outcome(finished, time.perf_counter() - started, verbose)
-        if rolled_back and finished.version:
-            typer.echo(
-                f"{settings.current} had been rolled back to version {rolled_back.number}; "
-                f"the new data moved it on to version {finished.version.number}."
-            )
-    if finished.version is None or finished.failures:
-        raise typer.Exit(1)
+        _run(_settings(dataset, home, keep), verbose, is_full_refresh=full_refresh)
+
+
+@app.command()
+def backfill(
+    first: Annotated[str, typer.Option("--from", metavar="DATE", help="First business date, as 2024-01-31.")],
+    last: Annotated[str, typer.Option("--to", metavar="DATE", help="Last business date; may be the first.")],
+    dataset: DatasetOption = None,
+    home: HomeOption = None,
+    keep: KeepOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Compute anew what the orders, refunds and interactions of some days concern, check it, publish it.
+
+    All rows of their customers are computed anew, everybody else's stay. Files are read only if they are new or have
+    changed, as in any run. `tenure run --full-refresh` computes everything anew.
+    """
+    from orchestration.lib.backfilling import Span
+
+    with _plain_errors(verbose):
+        span = Span.parse(first, last)
+        _run(_settings(dataset, home, keep), verbose, span=span)
 
 
 @app.command()
@@ -273,6 +278,44 @@ def _mapping(settings: Settings) -> Mapping:
     return load_mapping(settings.mapping_path)
 
 
+def _run(settings: Settings, verbose: bool, *, is_full_refresh: bool = False, span: Span | None = None) -> None:
+    """Load, build, check, publish, and say how it ended; no work where nothing is new and nothing was asked for.
+
+    Raises typer.Exit with code 1 when nothing was published.
+    """
+    from orchestration.lib import publishing
+    from orchestration.lib.lock import run_lock
+
+    started = time.perf_counter()
+    with run_lock(settings.lock_path, settings.dataset):
+        mapping = _mapping(settings)
+        if span is not None:
+            _note(settings, mapping, span)
+        elif not is_full_refresh and _is_nothing_new(settings, mapping):
+            return
+        rolled_back = publishing.rolled_back_to(settings)
+        finished = _execute(settings, mapping, is_full_refresh, span)
+    _show_outcome(finished, time.perf_counter() - started, verbose)
+    if finished.version is None or finished.failures:
+        raise typer.Exit(1)
+    if rolled_back:
+        typer.echo(
+            f"{settings.current} had been rolled back to version {rolled_back.number}; "
+            f"this run moved it on to version {finished.version.number}."
+        )
+
+
+def _note(settings: Settings, mapping: Mapping, span: Span) -> None:
+    from orchestration.lib import backfilling
+    from orchestration.lib.progress import counted
+
+    noted = backfilling.note(settings, mapping.business_timezone, span)
+    typer.echo(
+        f"Backfill of {span}: {counted(noted.orders, 'order')}, {counted(noted.refunds, 'refund')} and "
+        f"{counted(noted.interactions, 'interaction')} are computed anew, with everything of their customers."
+    )
+
+
 def _is_nothing_new(settings: Settings, mapping: Mapping) -> bool:
     """Whether the newest version of this data set was made of just these inputs; says so, and makes it current.
 
@@ -303,7 +346,7 @@ def _is_nothing_new(settings: Settings, mapping: Mapping) -> bool:
     return True
 
 
-def _execute(settings: Settings, mapping: Mapping, *, is_full_refresh: bool) -> TenureRun:
+def _execute(settings: Settings, mapping: Mapping, is_full_refresh: bool, span: Span | None) -> TenureRun:
     from rich.console import Console
 
     from orchestration.lib.progress import LineProgress, RichProgress
@@ -311,12 +354,15 @@ def _execute(settings: Settings, mapping: Mapping, *, is_full_refresh: bool) -> 
     console = Console()
     console.print(f"Tenure run of '{settings.dataset}' into {settings.home}", highlight=False, soft_wrap=True)
     if not console.is_terminal:
-        return _executed(settings, mapping, LineProgress(lambda text: print(text, flush=True)), is_full_refresh)
+        line_progress = LineProgress(lambda text: print(text, flush=True))
+        return _executed(settings, mapping, line_progress, is_full_refresh, span)
     with RichProgress(console) as progress:
-        return _executed(settings, mapping, progress, is_full_refresh)
+        return _executed(settings, mapping, progress, is_full_refresh, span)
 
 
-def _executed(settings: Settings, mapping: Mapping, progress: Progress, is_full_refresh: bool) -> TenureRun:
+def _executed(
+    settings: Settings, mapping: Mapping, progress: Progress, is_full_refresh: bool, span: Span | None
+) -> TenureRun:
     import gc
 
     # Hundreds of thousands of objects of parsers and manifests live as long as the run: looking for garbage among them
@@ -327,7 +373,7 @@ def _executed(settings: Settings, mapping: Mapping, progress: Progress, is_full_
     from orchestration.lib.executing import execute
     from orchestration.lib.running import TenureRun
 
-    run = TenureRun(settings, mapping, progress, is_own_process=True, is_full_refresh=is_full_refresh)
+    run = TenureRun(settings, mapping, progress, is_own_process=True, is_full_refresh=is_full_refresh, backfill=span)
     execute(run)
     return run
 

@@ -53,7 +53,14 @@ def touch(connection: duckdb.DuckDBPyConnection, source: str, file: str) -> None
     connection.execute("insert into raw.touched_files values (?, ?)", [source, file])
 
 
-def plan(warehouse: Path, fingerprints: Mapping[str, str], manifest: Manifest, *, is_full: bool = False) -> list[str]:
+def plan(
+    warehouse: Path,
+    fingerprints: Mapping[str, str],
+    manifest: Manifest,
+    *,
+    is_full: bool = False,
+    is_backfill: bool = False,
+) -> list[str]:
     """Names of the models that the next build has to compute anew as a whole; noted in the warehouse.
 
     They no longer count as built from now on: a build that is killed leaves them to the next.
@@ -61,13 +68,20 @@ def plan(warehouse: Path, fingerprints: Mapping[str, str], manifest: Manifest, *
     Args:
         fingerprints: model or seed name → fingerprint, as of now.
         is_full: everything is computed anew.
+        is_backfill: sums over all customers are. The rows that a backfill replaces may be wrong, and then they are not
+            what was once added.
     """
+    summed = {
+        node["name"]
+        for node in manifest["nodes"].values()
+        if is_backfill and node["config"].get("incremental_strategy") == "summed"
+    }
     with duckdb.connect(str(warehouse)) as connection:
         connection.execute("begin")
         connection.execute(_TABLES)
         built = dict(connection.execute("select name, fingerprint from raw.built_nodes").fetchall())
         changed = {name for name, value in fingerprints.items() if is_full or built.get(name) != value}
-        rebuilt = sorted(_with_readers(changed, manifest))
+        rebuilt = sorted(_with_readers(changed | summed, manifest))
         connection.execute("delete from raw.rebuilt_nodes")
         for name in rebuilt:
             connection.execute("insert into raw.rebuilt_nodes values (?)", [name])

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration.lib.errors import UserError
 from orchestration.lib.lock import run_lock
+from orchestration.lib.sql import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -58,7 +59,7 @@ class RunStep:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run: its id, its UTC start and the steps done so far, in order.
+    """A run: its id, its UTC start, the steps done so far, in order, and its kind (see `TenureRun.kind`).
 
     The one that asks for a version brings the `earlier` ones that are not, or not in full, in a published run log:
     those that failed, with no `version`, and what the last publish could not know yet of itself.
@@ -67,6 +68,7 @@ class RunRecord:
     run_id: str
     started_at: datetime
     steps: tuple[RunStep, ...] = ()
+    kind: str = "run"
     version: int | None = None
     earlier: tuple[RunRecord, ...] = ()
 
@@ -367,10 +369,27 @@ def _previous_run_log(settings: Settings) -> Path | None:
     return path if path and path.is_file() else None
 
 
+# Name, type and description of its columns.
+_RUN_LOG = (
+    ("run_id", "varchar not null", "As in Dagster's history."),
+    ("started_at", "timestamp", "UTC."),
+    ("kind", "varchar", "run, full refresh, or backfill with its first and last day. NULL where nobody wrote it down."),
+    ("version", "bigint", "The version that the run published; NULL for none: it failed, was killed or was a part."),
+    (
+        "step",
+        "varchar not null",
+        "load <source>, build, test or check <table>, publish; run is the whole of one that published nothing.",
+    ),
+    ("row_count", "bigint", "Rows read or written; of a test or check the number of tests or rules. NULL for none."),
+    ("seconds", "double not null", "Time taken. That of publishing is known from the next version on."),
+    ("status", "varchar not null", "ok, warning, failed, error, skipped; of the step run also killed, not published."),
+)
+
+
 def _write_run_log(marts: Path, previous: Path | None, run: RunRecord, number: int) -> None:
     """The log of the newest version, and what was not in it: earlier runs, and this one as far as it has come."""
     rows = [
-        (each.run_id, each.started_at.astimezone(UTC).replace(tzinfo=None), version, *_step_row(step))
+        (each.run_id, each.started_at.astimezone(UTC).replace(tzinfo=None), each.kind, version, *_step_row(step))
         for each, version in [*((earlier, earlier.version) for earlier in run.earlier), (run, number)]
         for step in each.steps
     ]
@@ -378,25 +397,17 @@ def _write_run_log(marts: Path, previous: Path | None, run: RunRecord, number: i
         connection.begin()
         connection.execute("create schema if not exists quality")
         connection.execute("drop table if exists quality.run_log")
-        connection.execute("""
-            create table quality.run_log (
-                run_id varchar not null,
-                started_at timestamp,
-                version bigint,
-                step varchar not null,
-                row_count bigint,
-                seconds double not null,
-                status varchar not null
-            )
-        """)
+        columns = ", ".join(f"{name} {kind}" for name, kind, _ in _RUN_LOG)
+        connection.execute(f"create table quality.run_log ({columns})")
         connection.execute("""
             comment on table quality.run_log is
-            'One row per run and step, for every run of this data set, published (version) or not (NULL). The time that
-            publishing took is known from the next version on. Primary key: run_id, step.'
+            'One row per run and step, for every run of this data set, published or not. Primary key: run_id, step.'
         """)
+        for name, _, description in _RUN_LOG:
+            connection.execute(f"comment on column quality.run_log.{name} is {literal(description)}")
         connection.execute("create temporary table new_rows as from quality.run_log limit 0")
         if rows:
-            connection.executemany("insert into new_rows values (?, ?, ?, ?, ?, ?, ?)", rows)
+            connection.executemany("insert into new_rows values (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         if previous is not None:
             connection.execute(
                 """insert into quality.run_log by name
@@ -425,7 +436,7 @@ def _write_parquet(connection: duckdb.DuckDBPyConnection, directory: Path) -> di
         path = directory / schema / f"{table}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         row = connection.execute(
-            f"copy {_quoted(schema, table)} to {_literal(path)} (format parquet, compression zstd)"
+            f"copy {_quoted(schema, table)} to {literal(path)} (format parquet, compression zstd)"
         ).fetchone()
         tables[f"{schema}.{table}"] = {"row_count": row[0] if row else 0}
     return tables
@@ -452,10 +463,6 @@ def _open(
 
 def _quoted(*names: str) -> str:
     return ".".join('"' + name.replace('"', '""') + '"' for name in names)
-
-
-def _literal(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
 
 
 # --- files, names and the link

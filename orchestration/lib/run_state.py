@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orchestration.lib.dbt import BuildOutcome, NodeOutcome
     from orchestration.lib.publishing import CheckResult, RunRecord, RunStep
 
-_FORMAT = 2
+_FORMAT = 3
 _EARLIER_KEPT = 100
 
 
@@ -33,6 +33,7 @@ class RunState:
     path: Path
     run_id: str = ""
     started_at: str = ""
+    kind: str = "run"
     is_loaded: bool = False
     inputs: dict[str, Any] = field(default_factory=dict)
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -43,7 +44,7 @@ class RunState:
     outcome: str = ""
     """How the run ended without a version: failed, or part of a run; '' while it goes on, or when it was killed."""
     earlier: list[dict[str, Any]] = field(default_factory=list)
-    """Runs before, which no published run log has in full: run_id, started_at, version, steps."""
+    """Runs before, which no published run log has in full: run_id, started_at, kind, version, steps."""
 
     @classmethod
     def read(cls, work_dir: Path) -> RunState:
@@ -66,30 +67,33 @@ class RunState:
         os.replace(temporary, self.path)
 
     @contextmanager
-    def loading(self, run_id: str) -> Iterator[None]:
+    def loading(self, run_id: str, kind: str = "run") -> Iterator[None]:
         """Around a load, which is one transaction: when it fails, all is as it was, and so is what is known of it.
 
         When it is killed, nothing on disk may be published until it is loaded again.
+
+        Args:
+            kind: of the run, for the run log.
         """
         before = copy.deepcopy(vars(self))
         started = datetime.now(UTC)
-        self._begin_load(run_id, started)
+        self._begin_load(run_id, kind, started)
         try:
             yield
         except BaseException:
             vars(self).update(before)
             seconds = (datetime.now(UTC) - started).total_seconds()
-            self._remember({"run_id": run_id, "started_at": started.isoformat(), "version": None,
+            self._remember({"run_id": run_id, "started_at": started.isoformat(), "kind": kind, "version": None,
                             "steps": [_step("load", seconds, "failed")]})  # fmt: skip
             # A disk that is full fails this too; what is on it then says that nothing is loaded, which is safe.
             with suppress(OSError):
                 self.write()
             raise
 
-    def _begin_load(self, run_id: str, now: datetime) -> None:
+    def _begin_load(self, run_id: str, kind: str, now: datetime) -> None:
         if self.run_id:
             self._remember(self._ended_run())
-        self.run_id = run_id
+        self.run_id, self.kind = run_id, kind
         self.started_at = now.isoformat()
         self.is_loaded = False
         self.version, self.outcome = None, ""
@@ -104,7 +108,8 @@ class RunState:
         steps = list(self.steps)
         if self.version is None:
             steps.append(_step("run", sum(step["seconds"] for step in steps), self.outcome or "killed"))
-        return {"run_id": self.run_id, "started_at": self.started_at, "version": self.version, "steps": steps}
+        return {"run_id": self.run_id, "started_at": self.started_at, "kind": self.kind, "version": self.version,
+                "steps": steps}  # fmt: skip
 
     def end(self, *, is_failed: bool) -> None:
         """Note that the run is over, so that it is not taken for one that was killed."""
@@ -204,7 +209,7 @@ class RunState:
         def record(run: Mapping[str, Any], earlier: tuple[RunRecord, ...] = ()) -> RunRecord:
             started = datetime.fromisoformat(run["started_at"]) if run["started_at"] else datetime.now(UTC)
             steps = tuple(RunStep(**step) for step in run["steps"])
-            return RunRecord(run["run_id"], started, steps, run["version"], earlier)
+            return RunRecord(run["run_id"], started, steps, run["kind"], run["version"], earlier)
 
         return record(vars(self), tuple(record(run) for run in self.earlier))
 

@@ -19,6 +19,7 @@ from orchestration.lib.progress import Progress
 from orchestration.lib.run_state import RunState
 
 if TYPE_CHECKING:
+    from orchestration.lib.backfilling import Span
     from orchestration.lib.mapping import Mapping as DatasetMapping
     from orchestration.lib.publishing import Version
     from orchestration.lib.settings import Settings
@@ -47,7 +48,8 @@ class TenureRun:
     """One run of a data set in this process. `figures` are the totals for the table at the end.
 
     With `is_own_process` the caller started Dagster here and shows `progress` itself; else each step says what it does
-    in Dagster's log. With `is_full_refresh` every table is built anew from the raw rows.
+    in Dagster's log. With `is_full_refresh` every table is built anew from the raw rows; a `backfill` names the days of
+    which it was noted that they are computed anew.
     """
 
     settings: Settings
@@ -55,10 +57,18 @@ class TenureRun:
     progress: Progress
     is_own_process: bool = False
     is_full_refresh: bool = False
+    backfill: Span | None = None
     project: ParsedProject | None = None
     failures: list[Failure] = field(default_factory=list)
     figures: dict[str, int] = field(default_factory=dict)
     version: Version | None = None
+
+    @property
+    def kind(self) -> str:
+        """What the run log calls it: `run`, `full refresh`, or `backfill` with the days."""
+        if self.backfill is not None:
+            return f"backfill {self.backfill}"
+        return "full refresh" if self.is_full_refresh else "run"
 
     @cached_property
     def state(self) -> RunState:

@@ -189,7 +189,8 @@ def contents(warehouse: Warehouse) -> dict[str, list[str]]:
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(first=FIRST_ORDERS, loads=LOADS)
 def test_after_any_loads_every_table_equals_a_rebuild(
-    first: list[tuple[Any, ...]], loads: list[tuple[list[tuple[str, list[tuple[Any, ...]]]], int | str | None, str | None]]
+    first: list[tuple[Any, ...]],
+    loads: list[tuple[list[tuple[str, list[tuple[Any, ...]]]], int | str | None, str | None]],
 ) -> None:
     with TemporaryDirectory() as folder:
         warehouse = Warehouse(Path(folder, "shop"))

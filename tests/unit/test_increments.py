@@ -109,3 +109,12 @@ def test_what_is_planned_anew_stays_so_until_a_build_goes_through(tmp_path: Path
     later["nodes"]["model.tenure.dim_dates"]["checksum"]["checksum"] = "other"
     increments.plan(warehouse, increments.fingerprints(later, VARIABLES, VIEWS), later)
     assert increments.plan(warehouse, now, parsed) == ["dim_dates"]
+
+
+def test_a_backfill_adds_sums_up_anew_and_keeps_what_they_are_made_of(tmp_path: Path, parsed: dict[str, Any]) -> None:
+    warehouse = tmp_path / "warehouse.duckdb"
+    state = (parsed, VARIABLES, VIEWS)
+    assert rebuilt(tmp_path, state, state) == set()
+    anew = set(increments.plan(warehouse, increments.fingerprints(*state), parsed, is_backfill=True))
+    assert {"int_growth_summed", "int_purchase_gaps_summed", "growth_accounting"} <= anew
+    assert anew.isdisjoint({"stg_orders_checked", "int_purchase_days", "int_customer_periods", "fct_orders"})

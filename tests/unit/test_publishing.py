@@ -173,6 +173,11 @@ def test_the_run_log_goes_on_from_version_to_version_of_the_same_data_set(settin
     assert len(query(publishing.versions(settings)[1].marts_path, "from quality.run_log")) == 2
 
 
+def test_the_run_log_says_what_its_columns_are(settings: Settings) -> None:
+    undescribed = "select column_name from duckdb_columns() where table_name = 'run_log' and comment is null"
+    assert query(publish(settings).marts_path, undescribed) == []
+
+
 def test_runs_that_published_nothing_are_in_the_next_run_log(settings: Settings) -> None:
     publish(settings, 1)
     started = datetime(2024, 4, 2, 3, tzinfo=UTC)

@@ -140,3 +140,13 @@ def test_the_log_of_runs_that_fail_day_by_day_does_not_grow_for_ever(state: RunS
         with pytest.raises(ValueError, match="bad file"), state.loading(f"run-{number}"):
             raise ValueError("bad file")
     assert len(earlier(RunState.read(state.path.parent))) == 100
+
+
+def test_the_kind_of_a_run_is_its_own(state: RunState) -> None:
+    with state.loading("run-2", "backfill 2024-02-01 to 2024-02-29"):
+        state.record_load({})
+    with pytest.raises(ValueError, match="bad file"), state.loading("run-3", "full refresh"):
+        raise ValueError("bad file")
+    record = RunState.read(state.path.parent).record()
+    assert (record.run_id, record.kind) == ("run-2", "backfill 2024-02-01 to 2024-02-29")
+    assert [(run.run_id, run.kind) for run in record.earlier] == [("run-1", "run"), ("run-3", "full refresh")]

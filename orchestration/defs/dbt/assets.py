@@ -99,7 +99,13 @@ def build(run: TenureRun, selection: list[str] | None) -> BuildOutcome:
     manifest, variables = run.parsed().manifest_json, run.variables()
     views = increments.contract_views(run.settings.warehouse_path)
     prints = increments.fingerprints(manifest, variables, views)
-    increments.plan(run.settings.warehouse_path, prints, manifest, is_full=run.is_full_refresh)
+    increments.plan(
+        run.settings.warehouse_path,
+        prints,
+        manifest,
+        is_full=run.is_full_refresh,
+        is_backfill=run.backfill is not None,
+    )
     outcome = dbt_runner.build(
         run.place,
         run.parsed(),

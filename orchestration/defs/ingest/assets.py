@@ -56,7 +56,7 @@ def load(run: TenureRun, run_id: str) -> dict[str, int]:
 
     run.progress.stage("Load the raw files")
     found = inputs.fingerprint(run.settings, run.mapping)
-    with run.state.loading(run_id):
+    with run.state.loading(run_id, run.kind):
         databases.make_sure_of(run.settings.warehouse_path)
         report = loading.load(
             run.settings,
