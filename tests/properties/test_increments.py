@@ -163,8 +163,8 @@ _PROJECTS: dict[str, ParsedProject] = {}
 
 
 def parsed(place: DbtPlace) -> ParsedProject:
-    """Parsed once for each set of variables: the paths in it are read when dbt runs."""
-    key = json.dumps(dict(place.variables), sort_keys=True, default=str)
+    """Parsed once for each project and set of variables: the paths of the warehouse are read when dbt runs."""
+    key = json.dumps([str(place.project_dir), dict(place.variables)], sort_keys=True, default=str)
     if key not in _PROJECTS:
         _PROJECTS[key] = dbt_runner.parse(place)
     return _PROJECTS[key]

@@ -58,15 +58,15 @@ class CompiledProject:
 
 
 @cache
-def manifest(variables_json: str = "{}") -> dict[str, Any]:
-    """dbt's manifest of the project compiled with these variables (JSON of an object)."""
+def manifest(variables_json: str = "{}", root: Path = PROJECT_ROOT) -> dict[str, Any]:
+    """dbt's manifest of the project, or of a copy, compiled with these variables (JSON of an object)."""
     from dbt.cli.main import dbtRunner
 
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("TENURE_WORK", folder)
         result = dbtRunner().invoke(
-            ["--quiet", "compile", "--project-dir", str(PROJECT_ROOT / "dbt_project"),
-             "--profiles-dir", str(PROJECT_ROOT / "dbt_project"), "--target-path", f"{folder}/target",
+            ["--quiet", "compile", "--project-dir", str(root / "dbt_project"),
+             "--profiles-dir", str(root / "dbt_project"), "--target-path", f"{folder}/target",
              "--log-path", f"{folder}/logs", "--vars", variables_json]
         )  # fmt: skip
         assert result.success, result.exception
@@ -76,9 +76,9 @@ def manifest(variables_json: str = "{}") -> dict[str, Any]:
 
 
 @cache
-def compiled(variables_json: str = "{}") -> CompiledProject:
-    """The project compiled with these variables (JSON of an object)."""
-    content = manifest(variables_json)
+def compiled(variables_json: str = "{}", root: Path = PROJECT_ROOT) -> CompiledProject:
+    """The project, or a copy, compiled with these variables (JSON of an object)."""
+    content = manifest(variables_json, root)
     nodes = content["nodes"]
     order = TopologicalSorter(
         {
@@ -90,7 +90,7 @@ def compiled(variables_json: str = "{}") -> CompiledProject:
     preparation = content["macros"]["macro.tenure.create_increment_tables"]["macro_sql"]
     return CompiledProject(
         preparation=re.sub(r"\{%.*?%\}", "", preparation),
-        seeds=tuple(_seed(node) for node in nodes.values() if node["resource_type"] == "seed"),
+        seeds=tuple(_seed(node, root) for node in nodes.values() if node["resource_type"] == "seed"),
         models=tuple(_model(nodes[key]) for key in order if nodes[key]["resource_type"] == "model"),
     )
 
@@ -137,9 +137,9 @@ def insert_contract_rows(
     )
 
 
-def _seed(node: dict[str, Any]) -> Node:
+def _seed(node: dict[str, Any], root: Path) -> Node:
     types = node["config"]["column_types"]
-    path = PROJECT_ROOT / "seeds" / node["path"]
+    path = root / "seeds" / node["path"]
     columns = ", ".join(f"cast(nullif({identifier(c)}, '') as {t}) as {identifier(c)}" for c, t in types.items())
     sql = f"select {columns or '*'} from read_csv({literal(str(path))}, header = true, all_varchar = true)"
     return Node(node["name"], "seeds", _relation(node), False, sql)
