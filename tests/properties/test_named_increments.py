@@ -47,10 +47,12 @@ HISTORY = {
         "8,d,2024-03-03,800,",
         "9,d,2024-03-04,900,",
         "10,c,2024-03-05,100,",
+        "16,b2,2024-02-09,300,",
     ],
     "refunds_1": ["1,6,2024-03-02,100"],
     "visits_1": ["1,a,2024-01-15,visit", "2,a2,2024-02-25,odd", "3,,2024-03-03,complaint", "4,z,2024-02-02,visit"],
     "lines_1": ["1,1,shoes,1000", "2,1,hats,2000", "3,1,shoes,1500", "3,2,hats,1500"],
+    "merges_2": ["b2,b,2024-06-01"],
     "people_1": ["a,web", "b,shop", "c,web", "z,"],
 }
 STEPS = (
@@ -61,6 +63,7 @@ STEPS = (
     Step("un-merge", "core.dim_customers", {"merges_1": ["a2,a,2024-02-28"]}),
     Step("file delivered again", "", {"orders_1_again": HISTORY["orders_1"]}),
     Step("file corrected at its source", "core.fct_interactions", {"visits_1": HISTORY["visits_1"][1:]}),
+    # It also ends the merge of b2, of which no row came.
     Step("a later month first", "core.dim_dates", {"orders_2024_06": ["12,c,2024-06-10,700,", "13,e,2024-06-11,50,"]}),
     Step(
         "the month before it after",
