@@ -12,31 +12,34 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from orchestration.lib.errors import UserError
-from orchestration.lib.sql import literal
 
 if TYPE_CHECKING:
     from orchestration.lib.settings import Settings
 
 _EVENTS = """
 create temporary view events as
-select
-    *,
-    -- Exactly as the models have it.
-    cast(timezone({timezone}, timezone('UTC', happened_at)) as date) as business_date
-from (
-    select 'order' as kind, customer_id, order_id, null as interaction_id, row_status, ordered_at as happened_at
-    from staging.stg_orders_checked
-    union all
-    select 'refund', null, order_id, null, row_status, refunded_at from staging.stg_refunds_checked
-    union all
-    select 'interaction', customer_id, null, interaction_id, row_status, occurred_at
-    from staging.stg_interactions_checked
-);
+select 'order' as kind, customer_id, order_id, null as interaction_id, row_status, ordered_at as happened_at
+from staging.stg_orders_checked
+union all
+select 'refund', null, order_id, null, row_status, refunded_at from staging.stg_refunds_checked
+union all
+select 'interaction', customer_id, null, interaction_id, row_status, occurred_at from staging.stg_interactions_checked
+"""
+_BUSINESS_DATE = "cast(timezone($timezone, timezone('UTC', {timestamp})) as date)"
+# The time zone of each row would take a second per million: first those that cannot be meant are left out.
+_IN_SPAN = f"""
+happened_at between $first::timestamp - interval 2 day and $last::timestamp + interval 3 day
+and {_BUSINESS_DATE.format(timestamp="happened_at")} between $first and $last
+"""
+_COUNT = f"select kind, count(*) from events where row_status = 'accepted' and {_IN_SPAN} group by kind"
+_WINDOW = f"""
+select {_BUSINESS_DATE.format(timestamp="min(happened_at)")}, {_BUSINESS_DATE.format(timestamp="max(happened_at)")}
+from events where row_status = 'accepted'
 """
 # Of the rows that were not accepted too: what was made of them once would have to go.
-_NOTE = """
+_NOTE = f"""
 insert into staging.touched (customer_id, order_id, interaction_id)
-select distinct customer_id, order_id, interaction_id from events where business_date between ? and ?
+select distinct customer_id, order_id, interaction_id from events where {_IN_SPAN}
 """
 
 
@@ -90,23 +93,16 @@ def note(settings: Settings, business_timezone: str, span: Span) -> Noted:
     never_built = UserError(f"Nothing was ever built of '{settings.dataset}' in {settings.home}.", remedy)
     if not settings.warehouse_path.is_file():
         raise never_built
-    days = [span.first, span.last]
+    zone = {"timezone": business_timezone}
+    days = zone | {"first": span.first, "last": span.last}
     with duckdb.connect(str(settings.warehouse_path)) as connection:
         try:
-            connection.execute(_EVENTS.format(timezone=literal(business_timezone)))
+            connection.execute(_EVENTS)
         except duckdb.CatalogException:
             raise never_built from None
-        counts = dict(
-            connection.execute(
-                """select kind, count(*) from events
-                where row_status = 'accepted' and business_date between ? and ? group by kind""",
-                days,
-            ).fetchall()
-        )
+        counts = dict(connection.execute(_COUNT, days).fetchall())
         if not counts:
-            row = connection.execute(
-                "select min(business_date), max(business_date) from events where row_status = 'accepted'"
-            ).fetchone()
+            row = connection.execute(_WINDOW, zone).fetchone()
             known = f"its data runs from {row[0]} to {row[1]}" if row and row[0] else "it has none at all"
             raise UserError(
                 f"'{settings.dataset}' has no order, refund or interaction from {span} ({business_timezone}): {known}.",
