@@ -95,6 +95,7 @@ def _check_increment(target: Path, file_format: str) -> None:
     _build("product", str(target / "raw" / f"*.{file_format}"), rebuilt)
     if differences := equal.differences(built("product", target), built("product", rebuilt)):
         raise SystemExit(f"An increment came to other figures than a full build; rows that differ: {differences}")
+    print("After a day more the marts are those of a full build of the same files.")
     shutil.rmtree(rebuilt)
 
 
@@ -103,13 +104,12 @@ def _check_equal(names: list[str], targets: dict[str, Path]) -> None:
     for name in names[1:]:
         if differences := equal.differences(product, built(name, targets[name])):
             raise SystemExit(f"{LABELS[name]} came to other figures than Tenure; rows that differ: {differences}")
+    if len(names) > 1:
+        print(f"\nAll came to equal marts, to the cent: {', '.join(mart.table for mart in equal.MARTS)}.")
 
 
 def _show_size(size: int, data_bytes: int, found: Rounds, names: list[str], targets: dict[str, Path]) -> None:
     print(f"\n## {size:,} orders ({data_bytes / 1e6:,.0f} MB of files, {len(found)} rounds)\n")
-    others = [name for name in names if name != "product"]
-    if "product" in names and others:
-        print(f"The marts are equal, to the cent: {', '.join(mart.table for mart in equal.MARTS)}.\n")
     base = "floor" if "floor" in names else names[0]
     print(f"| | wall s | processor s | wall ÷ {LABELS[base]} | processor ÷ {LABELS[base]} | peak MB | written MB |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
@@ -144,9 +144,7 @@ def _show_stages(found: Rounds, name: str) -> None:
 
 def _show_increment(size: int, found: Rounds, fixed: Measured | None) -> None:
     rows = int(size * orders.DAY_SHARE)
-    print(
-        f"\n{rows:,} orders more, of a day, 5 % of them late; the marts are those of a full build of the same files.\n"
-    )
+    print(f"\n{rows:,} orders more, of a day, 5 % of them late.\n")
     print("| | wall s | processor s | peak MB | wall ÷ full build |\n| --- | ---: | ---: | ---: | ---: |")
     for name, label in (("day", "a day more"), ("nothing", "nothing more")):
         walls, processors = [r[name].wall for r in found], [r[name].processor for r in found]

@@ -34,7 +34,7 @@
 {% macro get_incremental_affected_sql(arguments) %}
     {%- set columns = arguments.dest_columns | map(attribute='quoted') | join(', ') -%}
     {%- if config.get('meta').is_summed %}
-    {{ keep_replaced(arguments.target_relation) }}
+    {{ keep_replaced(arguments.target_relation, arguments.temp_relation) }}
     {%- endif %}
     delete from {{ arguments.target_relation }}
     where {{ affected_condition(config.get('meta').affected_by, 'customer_id', 'order_id', 'interaction_id') }};

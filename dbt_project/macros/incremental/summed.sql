@@ -4,24 +4,25 @@
   now counts for, and the rest of the sum stands as it is. Sums of integers have no rounding, so the result is that of a
   rebuild.
 
-  What was is kept in the schema `increments` until a build has gone through: the rows that were replaced, and the sums
-  before the first of the builds that did not. A build that was killed is repeated from there, whatever it had finished.
+  What was is kept in the schema `increments` until a build has gone through: the rows that were replaced, those that
+  replace them, and the sums before the first of the builds that did not. A build that was killed is repeated from there,
+  whatever it had finished.
 #}
 
 {# Rows of an affected model with meta is_summed, with a row_sign: all as 1, in an increment what is new as 1, what it replaces as −1. #}
 {% macro signed_rows(model_name) -%}
     {%- set relation = ref(model_name) -%}
-    {%- set condition = affected_condition('customer', 'customer_id', 'order_id', 'interaction_id') -%}
     {%- set replaced = kept_relation(relation, 'replaced') -%}
+    {%- if not is_incremental() %}
     select
         *,
         1 as row_sign
     from {{ relation }}
-    {%- if is_incremental() and not relation_exists(replaced) %}
-    -- Nothing was replaced since the last build that went through.
-    where false
-    {%- elif is_incremental() %}
-    where {{ condition }}
+    {%- elif relation_exists(replaced) %}
+    select
+        *,
+        1 as row_sign
+    from {{ kept_relation(relation, 'replacing') }}
 
     union all
 
@@ -29,6 +30,13 @@
         *,
         -1 as row_sign
     from {{ replaced }}
+    {%- else %}
+    -- Nothing was replaced since the last build that went through.
+    select
+        *,
+        1 as row_sign
+    from {{ relation }}
+    where false
     {%- endif %}
 {%- endmacro %}
 
@@ -38,9 +46,13 @@
     )) }}
 {%- endmacro %}
 
-{# Before an affected model replaces rows: those of customers that it has not replaced since the last build that went through. #}
-{% macro keep_replaced(relation) -%}
+{#
+  Before an affected model replaces rows: keeps those of customers that it has not replaced since the last build that went
+  through, and the ones that come, which are of all customers affected since then.
+#}
+{% macro keep_replaced(relation, replacing_relation) -%}
     {%- set replaced = kept_relation(relation, 'replaced') -%}
+    {%- set replacing = kept_relation(relation, 'replacing') -%}
     {%- set customers = kept_relation(relation, 'customers') -%}
     {#- dbt looks a schema up once a run: without this, a model after this one might not find the table. -#}
     {%- do adapter.cache_added(replaced) -%}
@@ -54,6 +66,8 @@
     insert into {{ customers }}
     select customer_id from {{ ref('int_customers_affected') }}
     where customer_id not in (select kept.customer_id from {{ customers }} as kept);
+    drop table if exists {{ replacing }};
+    create table {{ replacing }} as select * from {{ replacing_relation }};
 {%- endmacro %}
 
 {# dbt's hook for the strategy of that name. Key and the column that counts rows stand in the model's meta; all others are sums. #}
