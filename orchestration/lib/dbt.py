@@ -67,6 +67,14 @@ class ParsedProject:
         entry: Mapping[str, Any] = self.manifest_json["nodes"][unique_id]
         return entry
 
+    def month_columns(self) -> dict[str, str]:
+        """Of tables that are published as one file per month, `schema.table`: the date that decides."""
+        return {
+            f"{node['schema']}.{node['alias']}": node["config"]["meta"]["parts_by_month_of"]
+            for node in self.manifest_json["nodes"].values()
+            if "parts_by_month_of" in node["config"].get("meta", {})
+        }
+
 
 @dataclass(frozen=True)
 class NodeOutcome:

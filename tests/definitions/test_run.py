@@ -90,7 +90,7 @@ def test_what_is_published(shop: Path) -> None:
     assert steps["load sales"] == 2 * ROWS_IN_FILE
     assert steps["build core.fct_orders"] == 2 * ROWS_IN_FILE
     assert any(step.startswith("check ") for step in steps)
-    for name in ("report.html", "data_docs/index.html", "parquet/core/fct_orders.parquet"):
+    for name in ("report.html", "data_docs/index.html", "parquet/core/fct_orders/2024-02.parquet"):
         assert (home / "current" / name).is_file()
 
 

@@ -152,6 +152,13 @@ def test_no_mart_has_a_column_of_personal_data() -> None:
         assert personal_columns().isdisjoint(node["columns"]), name
 
 
+def test_what_is_published_by_month_names_a_date_of_its_own() -> None:
+    named = {name: node["config"]["meta"].get("parts_by_month_of") for name, node in marts().items()}
+    assert {name for name, column in named.items() if column} >= {"fct_orders", "fct_order_lines"}
+    for name, column in named.items():
+        assert column is None or marts()[name]["columns"][column]["data_type"] == "date", name
+
+
 @pytest.mark.parametrize("name", sorted(models()))
 def test_a_model_keeps_to_sql_that_both_engines_understand(name: str) -> None:
     sql = plain_sql(models()[name])

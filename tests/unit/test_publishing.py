@@ -60,7 +60,12 @@ def run(number: int = 1) -> RunRecord:
 
 
 def publish(settings: Settings, number: int = 1, **arguments: object) -> publishing.Version:
-    given = {"inputs": {"digest": f"digest-{number}"}, "checks": (), **arguments}
+    given = {
+        "inputs": {"digest": f"digest-{number}"},
+        "checks": (),
+        "month_columns": {"core.fct_orders": "business_date"},
+        **arguments,
+    }
     return publishing.publish(settings, run=run(number), **given)  # type: ignore[arg-type]
 
 
@@ -131,7 +136,7 @@ def test_a_version_holds_the_marts_their_parquet_a_report_and_a_manifest(setting
     assert manifest["tables"]["core.fct_orders"] == {"row_count": 4_000}
     assert manifest["tables"]["quality.run_log"] == {"row_count": 2}
     paths = {entry["path"] for entry in manifest["files"]}
-    assert {"marts.duckdb", "report.html", "data_docs/index.html", "parquet/core/fct_orders.parquet"} <= paths
+    assert {"marts.duckdb", "report.html", "data_docs/index.html", "parquet/core/fct_orders/2024-01.parquet"} <= paths
     assert query(version.marts_path, "select current_database()") == [("marts",)]
     assert query(version.marts_path, "select comment from duckdb_tables() where table_name = 'fct_orders'") == [
         ("One row per order.",)
@@ -139,11 +144,12 @@ def test_a_version_holds_the_marts_their_parquet_a_report_and_a_manifest(setting
     assert os.readlink(settings.current) == "versions/1"
 
 
-def test_parquet_is_the_same_as_the_tables(settings: Settings) -> None:
-    version = publish(settings)
+@pytest.mark.parametrize("month_columns", [{}, {"core.fct_orders": "business_date"}], ids=["whole", "months"])
+def test_parquet_is_the_same_as_the_tables(settings: Settings, month_columns: dict[str, str]) -> None:
+    version = publish(settings, month_columns=month_columns)
     for name in version.manifest["tables"]:
         schema, table = name.split(".")
-        parquet = f"read_parquet('{version.path / 'parquet' / schema / table}.parquet')"
+        parquet = f"read_parquet('{version.path / 'parquet' / schema / table}/*.parquet')"
         difference = f"""
             select count(*) from (
                 (from {name} except all from {parquet}) union all (from {parquet} except all from {name})
@@ -152,8 +158,118 @@ def test_parquet_is_the_same_as_the_tables(settings: Settings) -> None:
         assert query(version.marts_path, difference) == [(0,)], name
         describe = "select column_name, column_type from (describe from {})"
         assert query(version.marts_path, describe.format(name)) == query(version.marts_path, describe.format(parquet))
-    codecs = f"select distinct compression from parquet_metadata('{version.path}/parquet/core/*.parquet')"
+    codecs = f"select distinct compression from parquet_metadata('{version.path}/parquet/core/*/*.parquet')"
     assert query(version.marts_path, codecs) == [("ZSTD",)]
+
+
+def change(settings: Settings, sql: str) -> None:
+    with duckdb.connect(str(settings.marts_path)) as connection:
+        connection.execute(sql)
+
+
+def parts(version: publishing.Version, table: str) -> dict[str, int]:
+    """Name of each Parquet file of a table, and on which inode it is."""
+    folder = version.path / "parquet" / table.replace(".", "/")
+    return {path.stem: path.stat().st_ino for path in folder.iterdir()}
+
+
+def written_anew(before: publishing.Version, after: publishing.Version, table: str) -> list[str]:
+    linked = set(parts(before, table).values())
+    return sorted(name for name, inode in parts(after, table).items() if inode not in linked)
+
+
+MONTHS = ["2024-01", "2024-02", "2024-03"]
+
+
+def test_a_month_whose_rows_are_as_they_were_is_linked_from_the_version_before(settings: Settings) -> None:
+    first = publish(settings)
+    assert sorted(parts(first, "core.fct_orders")) == MONTHS
+    assert sorted(parts(first, "core.dim_customers")) == ["all"]
+    build_marts(settings, stamp=1)
+    change(settings, "update core.fct_orders set net_amount = 9 where order_id = 'o40'")
+    second = publish(settings, 2)
+    assert written_anew(first, second, "core.fct_orders") == ["2024-02"]
+    assert written_anew(first, second, "core.dim_customers") == []
+    assert written_anew(first, second, "core.recent_orders") == []
+    assert written_anew(first, second, "quality.run_log") == ["all"]
+    assert_whole(settings, number=2, stamp=1)
+    february = str(second.path / "parquet/core/fct_orders/2024-02.parquet")
+    assert query(second.marts_path, f"select net_amount from '{february}' where order_id = 'o40'") == [(9,)]
+
+    publish(settings, 3, keep=1)
+    assert_whole(settings, number=3, stamp=1)
+
+
+@pytest.mark.parametrize(
+    ("sql", "anew"),
+    [
+        ("create or replace table core.fct_orders as from core.fct_orders order by hash(order_id)", []),
+        ("update core.fct_orders set channel = 'shop' where order_id = 'o1'", ["2024-01"]),
+        ("update core.fct_orders set channel = if(channel is null, 'web', null) where order_id in ('o3', 'o4')",
+         ["2024-01"]),
+        ("delete from core.fct_orders where order_id = 'o1'", ["2024-01"]),
+        ("insert into core.fct_orders from core.fct_orders where order_id = 'o1'", ["2024-01"]),
+        ("update core.fct_orders set business_date = '2024-03-01' where order_id = 'o1'", ["2024-01", "2024-03"]),
+        ("alter table core.fct_orders rename channel to medium", MONTHS),
+        ("alter table core.fct_orders alter stamp type bigint", MONTHS),
+        ("delete from core.fct_orders where business_date >= '2024-02-01'", []),
+        ("update core.fct_orders set business_date = null where order_id = 'o1'", ["2024-01", "unknown"]),
+        ("delete from core.fct_orders", ["all"]),
+    ],
+)  # fmt: skip
+def test_what_makes_a_month_other_than_it_was(settings: Settings, sql: str, anew: list[str]) -> None:
+    change(settings, "drop view core.recent_orders")
+    first = publish(settings)
+    change(settings, sql)
+    second = publish(settings, 2)
+    assert written_anew(first, second, "core.fct_orders") == anew
+    files = second.path / "parquet/core/fct_orders/*.parquet"
+    difference = f"select count(*) from (from core.fct_orders except all from read_parquet('{files}'))"
+    assert query(second.marts_path, difference) == [(0,)]
+    assert query(second.marts_path, f"select count(*) from '{files}'") == query(
+        second.marts_path, "select count(*) from core.fct_orders"
+    )
+
+
+def test_a_full_refresh_links_nothing(settings: Settings) -> None:
+    first = publish(settings)
+    second = publish(settings, 2, is_full_refresh=True)
+    assert written_anew(first, second, "core.fct_orders") == MONTHS
+    assert written_anew(first, second, "core.dim_customers") == ["all"]
+
+
+def test_a_file_that_the_version_before_has_lost_is_written_anew(settings: Settings) -> None:
+    first = publish(settings)
+    lost, cut = (first.path / f"parquet/core/fct_orders/{month}.parquet" for month in MONTHS[:2])
+    lost.unlink()
+    cut.chmod(0o644)
+    os.truncate(cut, 100)
+    second = publish(settings, 2)
+    assert written_anew(first, second, "core.fct_orders") == MONTHS[:2]
+    assert_whole(settings, number=2, stamp=1)
+
+
+def test_where_there_are_no_links_files_are_copied(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("no links here")
+
+    first = publish(settings)
+    monkeypatch.setattr(os, "link", refuse)
+    second = publish(settings, 2)
+    assert written_anew(first, second, "core.fct_orders") == MONTHS
+    assert_whole(settings, number=2, stamp=1)
+    assert second.manifest["files"][0].keys() == first.manifest["files"][0].keys()
+
+
+def test_each_of_many_months_is_one_file(settings: Settings) -> None:
+    change(settings, """
+        drop view core.recent_orders;
+        update core.fct_orders set business_date = '1900-01-01'::date + to_months(rowid::integer % 1100)
+    """)  # fmt: skip
+    version = publish(settings)
+    found = parts(version, "core.fct_orders")
+    assert (len(found), min(found), max(found)) == (1100, "1900-01", "1991-08")
+    assert_whole(settings, number=1, stamp=1)
 
 
 def test_the_run_log_goes_on_from_version_to_version_of_the_same_data_set(settings: Settings) -> None:

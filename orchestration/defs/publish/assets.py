@@ -92,9 +92,11 @@ def publish(run: TenureRun, suite_names: Sequence[str]) -> None:
         checks=run.state.checks(),
         data_docs=data_docs if data_docs.is_dir() else None,
         personal_columns=personal_columns(),
+        month_columns=run.parsed().month_columns(),
         reporting_currency=run.mapping.reporting_currency,
         business_timezone=run.mapping.business_timezone,
         is_synthetic=run.mapping.is_synthetic,
+        is_full_refresh=run.is_full_refresh,
         erased_at=last_erasure_at(run.settings.warehouse_path),
         on_progress=lambda step, count: run.progress.tick(0, 0, step),
     )
