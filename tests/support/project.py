@@ -83,7 +83,8 @@ def compiled_query(sql: str) -> str:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("TENURE_WORK", folder)
         result = dbtRunner().invoke(
-            ["--quiet", "compile", "--inline", sql, "--project-dir", str(PROJECT_ROOT / "dbt_project"),
+            ["--log-level", "none", "compile", "--no-print", "--inline", sql,
+             "--project-dir", str(PROJECT_ROOT / "dbt_project"),
              "--profiles-dir", str(PROJECT_ROOT / "dbt_project"), "--target-path", f"{folder}/target",
              "--log-path", f"{folder}/logs"]
         )  # fmt: skip

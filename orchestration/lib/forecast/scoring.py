@@ -7,18 +7,26 @@ from dataclasses import dataclass
 from datetime import date
 
 import duckdb
+import numpy as np
 
 from orchestration.lib.forecast import bg_nbd, gamma_gamma, pareto_nbd
 from orchestration.lib.forecast.fitting import Fit
+from orchestration.lib.forecast.histories import DAYS_PER_WEEK, Integers
 
 PURCHASE_MODELS = {model.FAMILY: model for model in (bg_nbd, pareto_nbd)}
 PARAMETERS = tuple(dict.fromkeys((*bg_nbd.NAMES, *pareto_nbd.NAMES, *gamma_gamma.NAMES)))
+
+TENURE_CLASSES = (0, 90, 365)
+"""Days. The macro tenure_class has them too; short histories need more nodes than long ones."""
 
 PARAMETER_TABLE = f"""(
     as_of_on date, model_id varchar, model_family varchar, {", ".join(f"{name} double" for name in PARAMETERS)},
     log_likelihood double, customer_count bigint, refusal varchar
 )"""
-NODE_TABLE = "(as_of_on date, model_id varchar, node integer, value double, weight double, log_survival double)"
+NODE_TABLE = """(
+    as_of_on date, model_id varchar, repeat_count bigint, from_tenure_days bigint, value double,
+    weight double
+)"""
 
 
 @dataclass(frozen=True)
@@ -35,35 +43,37 @@ def write(
     connection: duckdb.DuckDBPyConnection,
     models: Sequence[FittedModel],
     *,
-    largest_repeats: int,
+    repeats: Integers,
     longest_days: float,
     schema: str = "forecast",
 ) -> None:
     """Replaces `model_parameters` (one row per model and date, a refused one without parameters) and `model_nodes` (its
-    quadrature, good for so many repeats and days ahead) in the schema, in one transaction."""
-    parameters, nodes = [], []
-    for model in models:
-        fit = model.fit
-        values = [None if fit is None else fit.parameters.get(name) for name in PARAMETERS]
-        parameters.append(
-            [model.as_of_on, model.family, model.family, *values, fit and fit.log_likelihood,
-             fit and fit.customer_count, model.refusal]
-        )  # fmt: skip
-        if fit is not None and model.family in PURCHASE_MODELS:
-            over = PURCHASE_MODELS[model.family].nodes(fit, largest_repeats, longest_days / 7)
-            rows = zip(over.value.tolist(), over.weight.tolist(), over.log_survival.tolist(), strict=True)
-            nodes += [[model.as_of_on, model.family, number, *row] for number, row in enumerate(rows)]
+    quadrature, for these numbers of repeats and horizons up to so many days) in the schema, in one transaction."""
+    rows = [
+        [model.as_of_on, model.family, model.family]
+        + [None if model.fit is None else model.fit.parameters.get(name) for name in PARAMETERS]
+        + [model.fit and model.fit.log_likelihood, model.fit and model.fit.customer_count, model.refusal]
+        for model in models
+    ]
+    pairs = [column.ravel() for column in np.meshgrid(np.unique(repeats), TENURE_CLASSES)]
     connection.execute("begin")
     try:
         connection.execute(f"create schema if not exists {schema}")
-        for table, definition, found in (
-            ("model_parameters", PARAMETER_TABLE, parameters),
-            ("model_nodes", NODE_TABLE, nodes),
-        ):
-            connection.execute(f"create or replace table {schema}.{table} {definition}")
-            if found:
-                places = ", ".join("?" for _ in found[0])
-                connection.executemany(f"insert into {schema}.{table} values ({places})", found)
+        connection.execute(f"create or replace table {schema}.model_parameters {PARAMETER_TABLE}")
+        for row in rows:
+            places = ", ".join("?" for _ in row)
+            connection.execute(f"insert into {schema}.model_parameters values ({places})", row)
+        connection.execute(f"create or replace table {schema}.model_nodes {NODE_TABLE}")
+        for model in models:
+            if model.fit is not None and model.family in PURCHASE_MODELS:
+                nodes = PURCHASE_MODELS[model.family].nodes(model.fit, *pairs, longest_days / DAYS_PER_WEEK)
+                connection.register("nodes", vars(nodes))
+                connection.execute(
+                    f"""insert into {schema}.model_nodes
+                    select ?, ?, repeats, from_tenure_days, value, weight from nodes""",
+                    [model.as_of_on, model.family],
+                )
+                connection.unregister("nodes")
         connection.execute("commit")
     except BaseException:
         connection.execute("rollback")
