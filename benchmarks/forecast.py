@@ -162,7 +162,8 @@ def _check_equal(found: dict[str, Measured], folder: Path) -> None:
 
 
 def _keep(folder: Path, name: str, scores: dict[str, Any]) -> None:
-    np.savez(folder / f"{name}.npz", **{score: np.asarray(scores[score]) for score in SCORE_NAMES})
+    columns: dict[str, Any] = {score: np.asarray(scores[score]) for score in SCORE_NAMES}
+    np.savez(folder / f"{name}.npz", **columns)
 
 
 if __name__ == "__main__":
