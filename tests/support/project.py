@@ -24,7 +24,7 @@ from orchestration.lib.settings import PROJECT_ROOT
 from orchestration.lib.sql import identifier, literal
 
 SCHEMAS = ("seeds", "staging", "intermediate")
-MART_SCHEMAS = ("core", "retention", "quality")
+MART_SCHEMAS = ("core", "retention", "churn", "quality")
 
 
 @dataclass(frozen=True)

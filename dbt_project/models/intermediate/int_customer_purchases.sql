@@ -16,6 +16,7 @@ purchases as (
     select
         customer_id,
         min(purchased_on) as first_purchased_on,
+        min(case when purchase_number = 2 then purchased_on end) as second_purchased_on,
         max(purchased_on) as last_purchased_on,
         count(*) as purchase_day_count,
         {{ sum_bigint('order_count') }} as order_count,
@@ -31,6 +32,7 @@ final as (
         purchases.customer_id,
         customers.label_set_id,
         purchases.first_purchased_on,
+        purchases.second_purchased_on,
         purchases.last_purchased_on,
         purchases.purchase_day_count,
         purchases.order_count,

@@ -40,6 +40,18 @@ final as (
         coalesce(interaction_types.is_contact, false) as is_contact,
         coalesce(interaction_types.is_complaint, false) as is_complaint,
         coalesce(interaction_types.is_closure, false) as is_closure,
+        interactions.interaction_type = 'exit_interview' as is_exit_interview,
+        interactions.interaction_type = 'complaint_resolved' as is_resolution,
+
+        -- Why a customer left, and who began it, as a closure or an exit interview has it.
+        case
+            when interaction_types.is_closure or interactions.interaction_type = 'exit_interview'
+                then {{ json_text('interactions.detail', 'cause') }}
+        end as stated_cause,
+        case
+            when interaction_types.is_closure or interactions.interaction_type = 'exit_interview'
+                then {{ json_text('interactions.detail', 'initiator') }}
+        end as stated_initiator,
 
         {{ business_date('interactions.occurred_at') }} as business_date,
         interactions.occurred_at
