@@ -1,4 +1,6 @@
-{%- set flows = ['new_count', 'reactivated_count', 'churned_count', 'churned_new_count', 'pending_count'] -%}
+{%- set flows = [
+    'new_count', 'reactivated_count', 'churned_count', 'churned_new_count', 'pending_count', 'pending_new_count'
+] -%}
 {%- set states = ['active', 'at_risk', 'lapsed', 'closed'] -%}
 
 with silences as (
@@ -35,19 +37,21 @@ data_window as (
 
 ),
 
+-- Churns, and those to come: of customers at risk, dated as it will be if they lapse.
 churns as (
 
     select
         label_set_id,
         initiator,
         cause,
-        {{ month_number('churned_on') }} as month_number,
+        churned_on is null as is_pending,
+        {{ month_number('coalesce(churned_on, ' ~ add_days('began_on', 'threshold_days') ~ ')') }} as month_number,
         {{ month_number('ended_on') }} as return_number,
         {{ month_number(
             'coalesce(lag(ended_on) over (partition by customer_id order by began_on), first_purchased_on)'
         ) }} as arrival_number
     from silences
-    where churned_on is not null
+    where churned_on is not null or (ended_on is null and silence_days > threshold_days)
 
 ),
 
@@ -63,7 +67,8 @@ events as (
         0 as reactivated_count,
         0 as churned_count,
         0 as churned_new_count,
-        0 as pending_count
+        0 as pending_count,
+        0 as pending_new_count
     from members
 
     union all
@@ -77,55 +82,58 @@ events as (
         1 as reactivated_count,
         0 as churned_count,
         0 as churned_new_count,
-        0 as pending_count
+        0 as pending_count,
+        0 as pending_new_count
     from churns
-    where return_number is not null
+    where not is_pending and return_number is not null
 
     union all
 
     select
         label_set_id,
-        month_number,
+        month_number as month_number,
         'all' as initiator,
         'all' as cause,
         0 as new_count,
         0 as reactivated_count,
         case when arrival_number < month_number then 1 else 0 end as churned_count,
         case when arrival_number < month_number then 0 else 1 end as churned_new_count,
-        0 as pending_count
+        0 as pending_count,
+        0 as pending_new_count
     from churns
+    where not is_pending
 
     union all
 
     select
         label_set_id,
-        month_number,
-        initiator,
-        cause,
+        month_number as month_number,
+        initiator as initiator,
+        cause as cause,
         0 as new_count,
         0 as reactivated_count,
         case when arrival_number < month_number then 1 else 0 end as churned_count,
         case when arrival_number < month_number then 0 else 1 end as churned_new_count,
-        0 as pending_count
+        0 as pending_count,
+        0 as pending_new_count
     from churns
+    where not is_pending
 
     union all
 
     select
         label_set_id,
-        {{ month_number(add_days('began_on', 'threshold_days')) }} as month_number,
+        month_number as month_number,
         'all' as initiator,
         'all' as cause,
         0 as new_count,
         0 as reactivated_count,
         0 as churned_count,
         0 as churned_new_count,
-        1 as pending_count
-    from silences
-    where
-        ended_on is null
-        and churned_on is null
-        and silence_days > threshold_days
+        case when arrival_number < month_number then 1 else 0 end as pending_count,
+        case when arrival_number < month_number then 0 else 1 end as pending_new_count
+    from churns
+    where is_pending
 
 ),
 
@@ -294,24 +302,35 @@ state_counts as (
 
 ),
 
--- A run of net loss is counted from the last month that was none.
+-- A run of net loss is counted from the last month that was none; where that hangs on who is at risk, it is not known.
 losses as (
 
     select
         *,
-        month_number - coalesce(
+        coalesce(
             max(
                 case
-                    when new_count + reactivated_count >= churned_count + churned_new_count then month_number
+                    when
+                        new_count + reactivated_count
+                        >= churned_count + churned_new_count + pending_count + pending_new_count then month_number
                 end
-            ) over (
-                partition by segment_name, segment_value
-                order by month_number
-                rows between unbounded preceding and current row
-            ),
+            ) over to_here,
             min(month_number) over (partition by segment_name, segment_value) - 1
-        ) as net_loss_month_count
+        ) as last_gain_number,
+        max(
+            case
+                when
+                    new_count + reactivated_count >= churned_count + churned_new_count
+                    and new_count + reactivated_count
+                    < churned_count + churned_new_count + pending_count + pending_new_count then month_number
+            end
+        ) over to_here as last_open_number
     from totals
+    window to_here as (
+        partition by segment_name, segment_value
+        order by month_number
+        rows between unbounded preceding and current row
+    )
 
 ),
 
@@ -329,7 +348,10 @@ combined as (
         losses.pending_count,
         losses.new_count,
         losses.reactivated_count,
-        losses.net_loss_month_count,
+        case
+            when losses.last_open_number is null or losses.last_open_number < losses.last_gain_number
+                then losses.month_number - losses.last_gain_number
+        end as net_loss_month_count,
         state_counts.active_count,
         state_counts.at_risk_count,
         state_counts.lapsed_count,
@@ -381,6 +403,7 @@ final as (
         combined.churned_count,
         combined.base_count,
         {{ ratio('combined.churned_count', 'combined.base_count') }} as churn_rate,
+        {{ ratio('combined.churned_count + combined.pending_count', 'combined.base_count') }} as possible_churn_rate,
         combined.churned_new_count,
         combined.pending_count,
         combined.new_count,
