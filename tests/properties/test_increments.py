@@ -27,7 +27,12 @@ IDS = st.integers(1, 12)
 DAYS = st.integers(0, 120)
 ORDER = st.tuples(IDS, st.sampled_from(CUSTOMERS), DAYS, st.sampled_from([0, 1, 250, 9_900, -5]), st.integers(0, 3))
 REFUND = st.tuples(st.integers(1, 6), IDS, st.integers(30, 150), st.sampled_from([1, 100]))
-VISIT = st.tuples(st.integers(1, 8), st.sampled_from(CUSTOMERS), DAYS, st.sampled_from(["visit", "complaint", "odd"]))
+VISIT = st.tuples(
+    st.integers(1, 8),
+    st.sampled_from(CUSTOMERS),
+    DAYS,
+    st.sampled_from(["visit", "complaint", "complaint_resolved", "account_closed", "odd"]),
+)
 LINE = st.tuples(IDS, st.integers(1, 2), st.sampled_from(["shoes", "hats"]), st.sampled_from([100, 250]))
 MERGE = st.tuples(st.sampled_from(["a2", "b2", "c"]), st.sampled_from(["a", "b", "a2"]), st.sampled_from(["", "90"]))
 PERSON = st.tuples(st.sampled_from(["a", "b", "c", "a2", "z"]), st.sampled_from(["web", "shop", ""]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -77,7 +78,7 @@ class History:
             for customer in buyers
         }
 
-    def warehouse(self, project: CompiledProject) -> duckdb.DuckDBPyConnection:
+    def warehouse(self, project: CompiledProject, interactions: Sequence[Row] = ()) -> duckdb.DuckDBPyConnection:
         connection = memory_warehouse()
         insert_contract_rows(connection, "orders", self.orders)
         insert_contract_rows(connection, "refunds", self.refunds)
@@ -89,7 +90,7 @@ class History:
         )
         # An anonymous visit moves the watermark past the last order.
         visit = {"interaction_id": 1, "interaction_type": "visit", "occurred_at": f"{self.data_end} 12:00:00"}
-        insert_contract_rows(connection, "interactions", [visit])
+        insert_contract_rows(connection, "interactions", [visit, *interactions])
         project.build(connection)
         return connection
 
