@@ -16,6 +16,12 @@ orders as (
 
 ),
 
+interactions as (
+
+    select * from {{ ref('stg_interactions') }}
+
+),
+
 data_window as (
 
     select * from {{ ref('int_data_window') }}
@@ -67,6 +73,20 @@ named as (
         orders.customer_id is not null
         and data_window.data_end_on <> applied_dates.data_end_on
         and orders.ordered_at >= {{ business_midnight_utc(
+            add_days('least(data_window.data_end_on, applied_dates.data_end_on)', 1)
+        ) }}
+
+    union
+
+    -- And so does an interaction, which may close a silence.
+    select interactions.customer_id
+    from interactions
+    cross join data_window
+    cross join applied_dates
+    where
+        interactions.customer_id is not null
+        and data_window.data_end_on <> applied_dates.data_end_on
+        and interactions.occurred_at >= {{ business_midnight_utc(
             add_days('least(data_window.data_end_on, applied_dates.data_end_on)', 1)
         ) }}
 
