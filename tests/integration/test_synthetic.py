@@ -36,7 +36,8 @@ class Loaded:
         return self.connection.execute(sql).fetchall()
 
 
-def loaded(world: World, folder: Path) -> Loaded:
+def loaded(world: World, folder: Path, marts: tuple[str, ...] = ("core", "quality")) -> Loaded:
+    """Generates, loads and builds the marts of these domains."""
     made = generate(world, folder / "world")
     settings = Settings(home=folder / "home", dataset="synthetic", mapping_path=made.mapping)
     mapping = load_mapping(made.mapping)
@@ -46,7 +47,7 @@ def loaded(world: World, folder: Path) -> Loaded:
     for path in sorted((folder / "world" / "truth").glob("*.parquet")):
         connection.execute(f"create view truth.{path.stem} as from '{path}'")
     project = compiled(json.dumps(mapping.dbt_vars(), default=str))
-    project.build(connection, only=("staging", "intermediate", "marts/core", "marts/quality"))
+    project.build(connection, only=("staging", "intermediate", *(f"marts/{domain}" for domain in marts)))
     return Loaded(world, connection)
 
 
