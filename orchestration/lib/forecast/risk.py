@@ -1,0 +1,129 @@
+"""Supervised risk of churn: boosted trees on what was known before a date, calibrated on samples of a later one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from orchestration.lib.forecast.fitting import FitRefused
+from orchestration.lib.forecast.histories import Floats
+
+if TYPE_CHECKING:
+    import lightgbm
+
+FAMILY = "boosted_trees"
+FEWEST = 100
+"""Customers of either kind below which nothing is learnt."""
+_PARAMETERS = {
+    "objective": "binary",
+    "learning_rate": 0.05,
+    "num_leaves": 31,
+    "min_data_in_leaf": 50,
+    "feature_fraction": 0.8,
+    "lambda_l2": 1.0,
+    # The same trees from the same rows, whatever the machine does meanwhile.
+    "seed": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
+}
+_MOST_TREES, _PATIENCE = 500, 30
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Customers as of a date, and what became of them."""
+
+    names: tuple[str, ...]
+    """Of the features."""
+    features: Floats
+    """Customers × features; NaN where unknown."""
+    churned: Floats
+    """1 or 0 by customer."""
+
+
+@dataclass(frozen=True)
+class RiskModel:
+    """Trees, and the line that calibrates their log-odds."""
+
+    booster: lightgbm.Booster
+    names: tuple[str, ...]
+    slope: float
+    intercept: float
+
+    def risk(self, features: Floats) -> Floats:
+        """Probability of churn by customer, 0–1; `features` as in `Samples`."""
+        log_odds = np.asarray(self.booster.predict(features, raw_score=True))
+        return np.asarray(expit(self.intercept + self.slope * log_odds))
+
+    def reasons(self, features: Floats, most: int = 3) -> list[list[str]]:
+        """Names of the features that raise each customer's risk most, the strongest first, by SHAP values."""
+        contributions = np.asarray(self.booster.predict(features, pred_contrib=True))[:, :-1] * np.sign(self.slope)
+        order = np.argsort(-contributions, axis=1, kind="stable")[:, :most]
+        return [
+            [self.names[place] for place in places if row[place] > 0]
+            for row, places in zip(contributions, order, strict=True)
+        ]
+
+
+def fit(learning: Samples, later: Samples) -> RiskModel:
+    """Trees learnt from the first samples; where to stop, and the calibration, from samples of a later date.
+
+    Raises:
+        FitRefused: fewer than `FEWEST` customers who churned or who stayed, in either of them, or a feature missing.
+    """
+    import lightgbm
+
+    if learning.names != later.names:
+        raise FitRefused("The samples of the two dates do not have the same features.", "Compute them by one query.")
+    for samples, what in ((learning, "to learn from"), (later, "to calibrate on")):
+        churned = int(samples.churned.sum())
+        stayed = len(samples.churned) - churned
+        if min(churned, stayed) < FEWEST:
+            raise FitRefused(
+                f"The model {FAMILY} has {churned} customers who churned and {stayed} who stayed {what}; it needs "
+                f"{FEWEST} of each.",
+                "Give it a longer history; until then P(alive) is the better forecast.",
+            )
+    names = list(learning.names)
+    data = lightgbm.Dataset(learning.features, learning.churned, feature_name=names)
+    booster = lightgbm.train(
+        _PARAMETERS,
+        data,
+        num_boost_round=_MOST_TREES,
+        valid_sets=[lightgbm.Dataset(later.features, later.churned, feature_name=names, reference=data)],
+        callbacks=[lightgbm.early_stopping(_PATIENCE, verbose=False)],
+    )
+    log_odds = np.asarray(booster.predict(later.features, raw_score=True))
+    slope, intercept = _platt(log_odds, later.churned)
+    return RiskModel(booster, learning.names, slope, intercept)
+
+
+def _platt(log_odds: Floats, came: Floats) -> tuple[float, float]:
+    """Slope and intercept of the logistic regression of what came on the log-odds, by Newton's method.
+
+    Platt (1999), with his smoothed targets, so that perfect forecasts do not run to infinity.
+    """
+    true, false = came.sum(), len(came) - came.sum()
+    target = np.where(came > 0, (true + 1) / (true + 2), 1 / (false + 2))
+    design: NDArray[np.float64] = np.stack((log_odds, np.ones_like(log_odds)))
+    line = np.array([1.0, 0.0])
+    for _ in range(50):
+        forecast = expit(line @ design)
+        gradient = design @ (forecast - target)
+        hessian = (design * (forecast * (1 - forecast))) @ design.T + 1e-9 * np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        line = line - step / max(1.0, float(np.abs(step).max()))
+        if np.abs(step).max() < 1e-10:
+            break
+    return float(line[0]), float(line[1])
+
+
+def columns(samples: dict[str, NDArray[np.generic]], names: Sequence[str]) -> Floats:
+    """Columns by name as customers × features."""
+    return np.stack([np.ma.filled(np.ma.asarray(samples[name], dtype=float), np.nan) for name in names], axis=1)
