@@ -158,9 +158,19 @@ def test_fits_find_the_parameters_that_made_the_histories() -> None:
 def test_a_coarse_approach_comes_to_the_same_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     histories = bg_nbd_histories(4000)
     fine = bg_nbd.fit(histories)
-    monkeypatch.setattr("orchestration.lib.forecast.histories.WORTH_COARSENING", 1)
-    assert histories.coarsened() is not None
+    monkeypatch.setattr(bg_nbd, "MANY", 1)
     assert bg_nbd.fit(histories).parameters == pytest.approx(dict(fine.parameters), rel=1e-6)
+
+
+def test_pareto_nbd_of_many_histories_is_fitted_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    histories = bg_nbd_histories(4000)
+    fine = pareto_nbd.fit(histories)
+    monkeypatch.setattr(pareto_nbd, "MANY", 1000)
+    sample = pareto_nbd.fit(histories)
+    assert sample.customer_count == 4000
+    for name in pareto_nbd.NAMES:
+        assert sample.standard_errors[name] == pytest.approx(2 * fine.standard_errors[name], rel=0.5)
+        assert abs(sample[name] - fine[name]) < 2 * sample.standard_errors[name]
 
 
 @pytest.mark.parametrize(

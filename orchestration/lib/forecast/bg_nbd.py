@@ -10,7 +10,7 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.special import expit
 
 from orchestration.lib.forecast.fitting import Fit, dot, maximise, running
-from orchestration.lib.forecast.histories import DAYS_PER_WEEK, Floats, Histories, Integers
+from orchestration.lib.forecast.histories import DAYS_PER_WEEK, MANY, Floats, Histories, Integers
 from orchestration.lib.forecast.purchases import Nodes
 
 FAMILY = "bg_nbd"
@@ -25,8 +25,7 @@ def fit(histories: Histories) -> Fit:
     Raises:
         FitRefused: see `fitting.maximise`.
     """
-    coarse = histories.coarsened()
-    approach = Likelihood(coarse) if coarse else None
+    approach = Likelihood(histories.coarsened(days=14)) if len(histories.count) > MANY else None
     return maximise(FAMILY, NAMES, Likelihood(histories), histories.customer_count, STARTS, approach)
 
 

@@ -99,6 +99,7 @@ def maximise(
     if hessian is None:
         near, best = likelihood, climb(likelihood)
     for iteration in range(_ITERATIONS):
+        # Where the Hessian of the start does not lead there in a few steps, that of where they led.
         if hessian is None or iteration % 5 == 4:
             best = descend(likelihood, best)[1]
             hessian = curvature(likelihood, best)

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 DAYS_PER_WEEK = 7.0
-WORTH_COARSENING = 50_000
+MANY = 50_000
 """Distinct histories from which on a fit is approached on coarser ones."""
 
 
@@ -62,18 +62,22 @@ class Histories:
             order by all
         """))  # fmt: skip
 
-    def coarsened(self) -> Histories | None:
-        """The same with span and tenure in steps of two weeks, for a first approach to the parameters; None where that
-        would not save much."""
-        if len(self.count) < WORTH_COARSENING:
-            return None
-        days = 14
+    def coarsened(self, days: int) -> Histories:
+        """The same with span and tenure in steps of so many days, each in the middle of its step: fewer rows."""
         steps = int(self.tenure_days.max(initial=0)) // days + 1
         key = (self.repeats * steps + self.span_days // days) * steps + self.tenure_days // days
         key, place = np.unique(key, return_inverse=True)
         repeats, tenure = key // steps**2, key % steps * days + days // 2
         span = np.where(repeats > 0, np.minimum(key // steps % steps * days + days // 2, tenure), 0)
         return Histories(repeats, span, tenure, np.bincount(place, self.count).astype(float))
+
+    def sampled(self, customers: int) -> Histories:
+        """So many customers, evenly out of all in the order of their histories, standing for all; always the same."""
+        place = np.lexsort((self.tenure_days, self.span_days, self.repeats))
+        step = self.customer_count / customers
+        chosen = np.searchsorted(np.cumsum(self.count[place]), (np.arange(customers) + 0.5) * step)
+        rows, count = np.unique(place[chosen], return_counts=True)
+        return Histories(self.repeats[rows], self.span_days[rows], self.tenure_days[rows], (count * step).astype(float))
 
 
 @dataclass(frozen=True)
