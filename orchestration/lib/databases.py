@@ -1,9 +1,11 @@
-"""DuckDB files that are there whole or not at all."""
+"""DuckDB files that are there whole or not at all, and hold no more than they show."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from orchestration.lib.sql import identifier, literal
 
 _HEADER_BYTES = 3 * 4096
 """A DuckDB file begins with three blocks of this size; with fewer it never held anything."""
@@ -24,3 +26,23 @@ def make_sure_of(path: Path) -> None:
     beginning.unlink(missing_ok=True)
     duckdb.connect(str(beginning)).close()
     os.replace(beginning, path)
+
+
+def rewrite(path: Path) -> None:
+    """Writes a database anew, so that of rows that were deleted nothing is left in any byte of its file.
+
+    DuckDB only marks rows and blocks as free. Nobody may have the file open; the disk has to hold it twice meanwhile.
+    """
+    import duckdb
+
+    written = path.with_name(f"{path.name}.new")
+    written.unlink(missing_ok=True)
+    try:
+        with duckdb.connect(config={"temp_directory": f"{written}.tmp"}) as connection:
+            connection.execute(f"attach {literal(str(path))} as former (read_only)")
+            # Under its own name, by which its views call it.
+            connection.execute(f"attach {literal(str(written))} as {identifier(path.stem)}")
+            connection.execute(f"copy from database former to {identifier(path.stem)}")
+        os.replace(written, path)
+    finally:
+        written.unlink(missing_ok=True)

@@ -81,15 +81,21 @@ def last_erasure_at(warehouse: Path) -> datetime | None:
 
 
 # Whoever is merged with an erased customer is the same person; whoever was, and was parted again, is not. Whether a
-# merge ended, its newest version says.
+# merge ended, its newest version says. What staging does not believe is no merge here either: a row that cannot be
+# read, a span that ends before it begins, an alias of two customers at once. Circles are followed all the same.
 _MERGED_WITH_ERASED = """insert or ignore into raw.erased_customers
 select distinct unnest([alias_id, customer_id]), {now}::timestamp
 from (
-    from contract.identity_map
-    qualify rank() over (partition by alias_id, valid_from order by updated_at desc nulls last) = 1
+    from (
+        from contract.identity_map
+        where reason is null and (valid_to <= valid_from) is not true
+        qualify rank() over (partition by alias_id, valid_from order by updated_at desc nulls last) = 1
+    )
+    where coalesce(valid_from <= {now}::timestamp, true) and coalesce(valid_to > {now}::timestamp, true)
+    qualify min(customer_id) over (partition by alias_id) = max(customer_id) over (partition by alias_id)
 )
-where (valid_to is null or valid_to > {now}::timestamp) and (alias_id in (from raw.erased_customers select customer_id)
-    or customer_id in (from raw.erased_customers select customer_id))"""
+where alias_id in (from raw.erased_customers select customer_id)
+    or customer_id in (from raw.erased_customers select customer_id)"""
 
 
 def _rows_to_erase(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> list[tuple[str, str]]:

@@ -37,6 +37,8 @@ delete from raw.touched_files;
 delete from raw.rebuilt_nodes;
 delete from staging.touched;
 delete from intermediate.int_customers_affected;
+delete from intermediate.int_orders_affected;
+delete from intermediate.int_interactions_affected;
 create or replace table raw.applied_identities as
     select alias_id, customer_id from intermediate.int_identities_resolved where customer_id is not null;
 create or replace table raw.applied_dates as select data_start_on, data_end_on from intermediate.int_data_window;

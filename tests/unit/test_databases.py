@@ -53,3 +53,31 @@ def test_marts_that_no_model_makes_any_more_go(tmp_path: Path) -> None:
     assert drop_unknown_marts(place, project) == []
     with duckdb.connect(str(place.marts_path)) as connection:
         assert connection.execute("select table_name from duckdb_tables()").fetchall() == [("fct_orders",)]
+
+
+def test_of_what_was_deleted_nothing_is_left_in_a_database_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            """create schema raw; create table raw.people (name varchar primary key, age integer not null default 3);
+            insert into raw.people select 'person-' || range, range from range(1000);
+            insert into raw.people values ('anna', 40);
+            comment on table raw.people is 'One row per person.'; comment on column raw.people.age is 'In years.';
+            create view raw.adults as select * from warehouse.raw.people where age >= 18"""
+        )
+        connection.execute("checkpoint")
+        connection.execute("delete from raw.people where name = 'anna'")
+    assert b"anna" in path.read_bytes()
+    described = """select sql, comment from duckdb_tables()
+        union all select sql, comment from duckdb_views() where not internal
+        union all select column_name, comment from duckdb_columns() where not internal order by all"""
+    before = _ask(path, described), _ask(path, "from raw.adults order by all")
+    databases.rewrite(path)
+    assert b"anna" not in path.read_bytes()
+    assert (_ask(path, described), _ask(path, "from raw.adults order by all")) == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["warehouse.duckdb"]
+
+
+def _ask(path: Path, sql: str) -> list[tuple[object, ...]]:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return connection.execute(sql).fetchall()

@@ -66,7 +66,7 @@ def publish(run: TenureRun, suite_names: Sequence[str]) -> None:
 
     Raises UserError or PublishingError; `current` is then as it was.
     """
-    from orchestration.lib import publishing
+    from orchestration.lib import databases, publishing
     from orchestration.lib.contract import personal_columns
     from orchestration.lib.erasing import last_erasure_at
 
@@ -85,6 +85,12 @@ def publish(run: TenureRun, suite_names: Sequence[str]) -> None:
         )
     data_docs = run.settings.data_docs_dir
     started = time.perf_counter()
+    erased_at = last_erasure_at(run.settings.warehouse_path)
+    former = publishing.latest(run.settings)
+    if erased_at and (former is None or former.created_at < erased_at):
+        for path in (run.settings.warehouse_path, run.settings.marts_path):
+            run.progress.tick(0, 0, f"write {path.name} anew, without who was erased")
+            databases.rewrite(path)
     run.version = publishing.publish(
         run.settings,
         run=run.state.record(),
@@ -97,7 +103,7 @@ def publish(run: TenureRun, suite_names: Sequence[str]) -> None:
         business_timezone=run.mapping.business_timezone,
         is_synthetic=run.mapping.is_synthetic,
         is_full_refresh=run.is_full_refresh,
-        erased_at=last_erasure_at(run.settings.warehouse_path),
+        erased_at=erased_at,
         on_progress=lambda step, count: run.progress.tick(0, 0, step),
     )
     run.state.record_version(run.version.number, round(time.perf_counter() - started, 3))
