@@ -15,7 +15,7 @@
     {{- condition if is_incremental() else 'true' -}}
 {%- endmacro %}
 
-{% macro affected_condition(by, customer_id, order_id, interaction_id) -%}
+{% macro affected_condition(by, customer_id='customer_id', order_id='order_id', interaction_id='interaction_id') -%}
     {%- if by == 'customer' -%}
         {{ customer_id }} in (select affected.customer_id from {{ ref('int_customers_affected') }} as affected)
     {%- elif by == 'order' -%}
@@ -37,7 +37,7 @@
     {{ keep_replaced(arguments.target_relation, arguments.temp_relation) }}
     {%- endif %}
     delete from {{ arguments.target_relation }}
-    where {{ affected_condition(config.get('meta').affected_by, 'customer_id', 'order_id', 'interaction_id') }};
+    where {{ affected_condition(config.get('meta').affected_by) }};
 
     insert into {{ arguments.target_relation }} ({{ columns }})
     select {{ columns }} from {{ arguments.temp_relation }};

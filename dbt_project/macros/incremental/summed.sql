@@ -13,12 +13,8 @@
 {% macro signed_rows(model_name) -%}
     {%- set relation = ref(model_name) -%}
     {%- set replaced = kept_relation(relation, 'replaced') -%}
-    {%- if not is_incremental() %}
-    select
-        *,
-        1 as row_sign
-    from {{ relation }}
-    {%- elif relation_exists(replaced) %}
+    {%- set is_increment = is_incremental() -%}
+    {%- if is_increment and relation_exists(replaced) %}
     select
         *,
         1 as row_sign
@@ -31,12 +27,14 @@
         -1 as row_sign
     from {{ replaced }}
     {%- else %}
-    -- Nothing was replaced since the last build that went through.
     select
         *,
         1 as row_sign
     from {{ relation }}
+    {%- if is_increment %}
+    -- Nothing was replaced since the last build that went through.
     where false
+    {%- endif %}
     {%- endif %}
 {%- endmacro %}
 
@@ -61,7 +59,7 @@
     insert into {{ replaced }}
     select * from {{ relation }}
     where
-        {{ affected_condition('customer', 'customer_id', 'order_id', 'interaction_id') }}
+        {{ affected_condition('customer') }}
         and customer_id not in (select kept.customer_id from {{ customers }} as kept);
     insert into {{ customers }}
     select customer_id from {{ ref('int_customers_affected') }}

@@ -22,6 +22,22 @@ interactions as (
 
 ),
 
+events as (
+
+    select
+        customer_id,
+        ordered_at as happened_at
+    from orders
+
+    union all
+
+    select
+        customer_id,
+        occurred_at as happened_at
+    from interactions
+
+),
+
 data_window as (
 
     select * from {{ ref('int_data_window') }}
@@ -64,29 +80,15 @@ named as (
 
     union
 
-    -- Where the watermark moves over an order, the order begins or ceases to count.
-    select orders.customer_id
-    from orders
+    -- What the watermark moves over begins or ceases to count.
+    select events.customer_id
+    from events
     cross join data_window
     cross join applied_dates
     where
-        orders.customer_id is not null
+        events.customer_id is not null
         and data_window.data_end_on <> applied_dates.data_end_on
-        and orders.ordered_at >= {{ business_midnight_utc(
-            add_days('least(data_window.data_end_on, applied_dates.data_end_on)', 1)
-        ) }}
-
-    union
-
-    -- And so does an interaction, which may close a silence.
-    select interactions.customer_id
-    from interactions
-    cross join data_window
-    cross join applied_dates
-    where
-        interactions.customer_id is not null
-        and data_window.data_end_on <> applied_dates.data_end_on
-        and interactions.occurred_at >= {{ business_midnight_utc(
+        and events.happened_at >= {{ business_midnight_utc(
             add_days('least(data_window.data_end_on, applied_dates.data_end_on)', 1)
         ) }}
 

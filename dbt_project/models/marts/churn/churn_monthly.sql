@@ -87,54 +87,23 @@ events as (
     from churns
     where not is_pending and return_number is not null
 
+{% for initiator, cause, condition in [("'all'", "'all'", 'true'), ('initiator', 'cause', 'not is_pending')] %}
     union all
 
     select
         label_set_id,
-        month_number as month_number,
-        'all' as initiator,
-        'all' as cause,
+        month_number,
+        {{ initiator }} as initiator,
+        {{ cause }} as cause,
         0 as new_count,
         0 as reactivated_count,
-        case when arrival_number < month_number then 1 else 0 end as churned_count,
-        case when arrival_number < month_number then 0 else 1 end as churned_new_count,
-        0 as pending_count,
-        0 as pending_new_count
+        case when not is_pending and arrival_number < month_number then 1 else 0 end as churned_count,
+        case when is_pending or arrival_number < month_number then 0 else 1 end as churned_new_count,
+        case when is_pending and arrival_number < month_number then 1 else 0 end as pending_count,
+        case when not is_pending or arrival_number < month_number then 0 else 1 end as pending_new_count
     from churns
-    where not is_pending
-
-    union all
-
-    select
-        label_set_id,
-        month_number as month_number,
-        initiator as initiator,
-        cause as cause,
-        0 as new_count,
-        0 as reactivated_count,
-        case when arrival_number < month_number then 1 else 0 end as churned_count,
-        case when arrival_number < month_number then 0 else 1 end as churned_new_count,
-        0 as pending_count,
-        0 as pending_new_count
-    from churns
-    where not is_pending
-
-    union all
-
-    select
-        label_set_id,
-        month_number as month_number,
-        'all' as initiator,
-        'all' as cause,
-        0 as new_count,
-        0 as reactivated_count,
-        0 as churned_count,
-        0 as churned_new_count,
-        case when arrival_number < month_number then 1 else 0 end as pending_count,
-        case when arrival_number < month_number then 0 else 1 end as pending_new_count
-    from churns
-    where is_pending
-
+    where {{ condition }}
+{% endfor %}
 ),
 
 label_set_flows as (
