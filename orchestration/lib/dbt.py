@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 from orchestration.lib import databases
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from dbt.contracts.graph.manifest import Manifest
 
 BUILT_TYPES = ("model", "seed", "snapshot")
@@ -164,13 +166,14 @@ def build(
     drop_unknown_marts(place, project)
     threads_before = set(threading.enumerate())
     try:
-        with _environment(place), _plain_interrupts():
+        with _environment(place), _plain_interrupts() as interrupted:
             result = runner.invoke(arguments)
     finally:
         close_connections()
-    if result.exception is not None and not isinstance(result.exception, Exception):
+    # Not by dbt's exception: cancelling a query that has just ended fails, and that failure is then what dbt tells.
+    if interrupted.is_set():
         _wait_for(set(threading.enumerate()) - threads_before)
-        raise result.exception
+        raise KeyboardInterrupt
     raw_results = list(getattr(result.result, "results", None) or [])
     nodes = [_outcome(project, raw.node.unique_id, raw) for raw in raw_results]
     counts = table_row_counts(place, [_relation(project, node) for node in nodes if _is_built_table(project, node)])
@@ -283,17 +286,23 @@ def _environment(place: DbtPlace) -> Iterator[None]:
 
 
 @contextmanager
-def _plain_interrupts() -> Iterator[None]:
-    """Ctrl-C is a KeyboardInterrupt in dbt, which then cancels its queries.
+def _plain_interrupts() -> Iterator[threading.Event]:
+    """Ctrl-C is a KeyboardInterrupt in dbt, which then cancels its queries; the event tells that it was pressed.
 
     Dagster raises an exception of its own while a step runs; dbt does not know it, and its threads outlive the process.
     """
+    interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield interrupted
         return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, interrupt)
     try:
-        yield
+        yield interrupted
     finally:
         signal.signal(signal.SIGINT, before)
 
