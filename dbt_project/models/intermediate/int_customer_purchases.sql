@@ -20,7 +20,10 @@ purchases as (
         max(purchased_on) as last_purchased_on,
         count(*) as purchase_day_count,
         {{ sum_bigint('order_count') }} as order_count,
-        {{ sum_bigint('net_minor') }} as net_minor
+        {{ sum_bigint('net_minor') }} as net_minor,
+        {{ sum_where('net_minor', 'purchase_number = 1') }} as first_net_minor,
+        {{ sum_bigint('costed_minor') }} as costed_minor,
+        {{ sum_bigint('cost_minor') }} as cost_minor
     from purchase_days
     group by customer_id
 
@@ -36,7 +39,10 @@ final as (
         purchases.last_purchased_on,
         purchases.purchase_day_count,
         purchases.order_count,
-        purchases.net_minor
+        purchases.net_minor,
+        purchases.first_net_minor,
+        purchases.costed_minor,
+        purchases.cost_minor
     from purchases
     inner join customers
         on purchases.customer_id = customers.customer_id

@@ -18,7 +18,9 @@ customer_days as (
         orders.business_date as purchased_on,
         count(*) as order_count,
         {{ sum_bigint('orders.gross_minor') }} as gross_minor,
-        {{ sum_bigint('orders.net_minor') }} as net_minor
+        {{ sum_bigint('orders.net_minor') }} as net_minor,
+        {{ sum_where('orders.net_minor', 'orders.cost_minor is not null') }} as costed_minor,
+        {{ sum_where('orders.cost_minor', 'orders.cost_minor is not null') }} as cost_minor
     from orders
     inner join data_window
         on orders.business_date <= data_window.data_end_on
@@ -41,6 +43,8 @@ final as (
         order_count,
         gross_minor,
         net_minor,
+        costed_minor,
+        cost_minor,
         row_number() over (
             partition by customer_id
             order by purchased_on

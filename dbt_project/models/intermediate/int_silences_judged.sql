@@ -44,19 +44,9 @@ thresholds as (
             when silences.gap_count > 0 then 'pooled_gaps'
             else 'first_repeat'
         end as threshold_basis,
-        case
-            when silences.own_threshold_days is not null then silences.own_threshold_days
-            when silences.gap_count > 0
-                then {{ clamped_threshold(
-                    'cast(' ~ var('churn_gap_multiple')
-                    ~ ' * (silences.gap_sum_days + ' ~ var('churn_prior_gaps') ~ ' * priors.mean_gap_days)'
-                    ~ ' / (silences.gap_count + ' ~ var('churn_prior_gaps') ~ ') as decimal(18, 6))'
-                ) }}
-            -- Where nobody ever came back there is nothing to go by.
-            else {{ clamped_threshold(
-                'coalesce(priors.first_gap_percentile_days, ' ~ var('churn_cap_days') ~ ')'
-            ) }}
-        end as threshold_days,
+        {{ threshold_days(
+            'silences.own_threshold_days', 'silences.gap_count', 'silences.gap_sum_days', 'priors'
+        ) }} as threshold_days,
         silences.closed_on,
         silences.initiator,
         silences.cause

@@ -20,3 +20,14 @@
 {% macro up_to_here(partition_by, order_by) -%}
     partition by {{ partition_by }} order by {{ order_by }} rows between unbounded preceding and current row
 {%- endmacro %}
+
+{# The same over the rows of a group. #}
+{% macro percentile(column, share) -%}
+    {{ return(adapter.dispatch('percentile')(column, share)) }}
+{%- endmacro %}
+{% macro default__percentile(column, share) -%}
+    cast(quantile_cont({{ column }}, {{ share }}) as decimal(18, 6))
+{%- endmacro %}
+{% macro spark__percentile(column, share) -%}
+    cast(percentile({{ column }}, {{ share }}) as decimal(18, 6))
+{%- endmacro %}

@@ -1,0 +1,83 @@
+with histories as (
+
+    select * from {{ ref('int_forecast_histories') }}
+    where not is_current
+
+),
+
+customers as (
+
+    select * from {{ ref('int_customer_purchases') }}
+
+),
+
+label_sets as (
+
+    select * from {{ ref('int_cohort_label_sets') }}
+    where segment_name in ('all', '{{ var("churn_segment_label") }}')
+
+),
+
+segments as (
+
+    select
+        histories.as_of_on,
+        label_sets.segment_name,
+        label_sets.segment_value,
+        sum(histories.repeat_count) as gap_count,
+        {{ ratio('sum(histories.span_days)', 'sum(histories.repeat_count)') }} as mean_gap_days,
+        count(case when histories.repeat_count > 0 then 1 end) as first_gap_count,
+        {{ percentile(
+            'case when histories.repeat_count > 0 then '
+            ~ days_between('customers.first_purchased_on', 'customers.second_purchased_on') ~ ' end', 0.9
+        ) }} as first_gap_percentile_days
+    from histories
+    inner join customers
+        on histories.customer_id = customers.customer_id
+    inner join label_sets
+        on histories.label_set_id = label_sets.label_set_id
+    group by
+        histories.as_of_on,
+        label_sets.segment_name,
+        label_sets.segment_value
+
+),
+
+-- The segment's own figures where it has enough gaps, those of everybody otherwise.
+final as (
+
+    select
+        segments.as_of_on,
+        label_sets.label_set_id,
+        coalesce(
+            max(
+                case
+                    when segments.segment_name <> 'all' and segments.gap_count >= {{ var('churn_segment_min_gaps') }}
+                        then segments.mean_gap_days
+                end
+            ),
+            max(case when segments.segment_name = 'all' then segments.mean_gap_days end)
+        ) as mean_gap_days,
+        coalesce(
+            max(
+                case
+                    when
+                        segments.segment_name <> 'all'
+                        and segments.first_gap_count >= {{ var('churn_segment_min_gaps') }}
+                        then segments.first_gap_percentile_days
+                end
+            ),
+            max(case when segments.segment_name = 'all' then segments.first_gap_percentile_days end)
+        ) as first_gap_percentile_days
+    from segments
+    inner join label_sets
+        on
+            segments.segment_name = label_sets.segment_name
+            and segments.segment_value = label_sets.segment_value
+    group by
+        segments.as_of_on,
+        label_sets.label_set_id
+
+)
+
+select * from final
