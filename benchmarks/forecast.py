@@ -5,7 +5,7 @@
 Both begin with a table of one row per customer (x, t_x, T) in a DuckDB file and end with P(alive), the expected
 purchases of 30, 90, 180 and 365 days, and the value of the twelve months ahead at a spend of 1 per purchase, of every
 customer: as a table, and as pandas columns. That their parameters and scores are equal is checked first. Starting
-Python and compiling the SQL are not in the figures.
+Python, importing what either of them imports, and compiling the SQL are not in the figures.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import time
 import warnings
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -99,16 +100,23 @@ def _write_histories(folder: Path, customers: int) -> None:
 
 
 def _compiled() -> str:
-    from tests.support.project import compiled_query
+    from orchestration.lib import dbt
 
-    return compiled_query(SCORES)
+    with TemporaryDirectory() as folder:
+        work = Path(folder)
+        return dbt.compiled(dbt.DbtPlace(ROOT / "dbt_project", work, work / "target"), SCORES)
 
 
 def _tenure(folder: Path) -> dict[str, Any]:
+    # DuckDB asks pandas for its types when it is first given arrays; lifetimes has imported it by then, too.
+    import pandas  # noqa: F401
+
     from orchestration.lib.forecast import bg_nbd, scoring
     from orchestration.lib.forecast.histories import Histories
 
     with duckdb.connect(str(folder / "histories.duckdb")) as connection:
+        # As dbt's profile has it.
+        connection.execute("set preserve_insertion_order = false")
         started = time.perf_counter()
         histories = Histories.read(connection, "(select *, 1 as customer_count from histories)")
         read = time.perf_counter()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from orchestration.lib import databases
 
@@ -136,6 +136,23 @@ def parse(place: DbtPlace) -> ParsedProject:
         raise DbtError(_plain(str(result.exception or "dbt parse failed")))
     written = json.loads((place.target_dir / "manifest.json").read_text(encoding="utf-8"))
     return ParsedProject(result.result, written)
+
+
+def compiled(place: DbtPlace, sql: str) -> str:
+    """A query in Jinja as dbt compiles it for the engine of the profile.
+
+    Raises DbtError with dbt's message.
+    """
+    from dbt.cli.main import dbtRunner
+
+    try:
+        with _environment(place):
+            result = dbtRunner().invoke(["compile", "--inline", sql, *_common_arguments(place)])
+    finally:
+        close_connections()
+    if not result.success:
+        raise DbtError(_plain(str(result.exception or "dbt compile failed")))
+    return str(cast(Any, result.result).results[0].node.compiled_code)
 
 
 def build(

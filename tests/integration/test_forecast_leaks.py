@@ -1,4 +1,4 @@
-"""What a forecast as of a past date is made from was known by then: it equals what a warehouse of that day would hold."""
+"""What a forecast as of a past date is made from was known by then: it equals what a warehouse of that day holds."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from typing import Any, cast
 import duckdb
 import pytest
 
+from orchestration.lib import dbt
 from orchestration.lib.contract import contract_tables
 from orchestration.lib.feeds import SQL_TYPES, empty_sql
 from orchestration.lib.settings import PROJECT_ROOT
@@ -78,19 +79,9 @@ def manifest(variables_json: str = "{}", root: Path = PROJECT_ROOT) -> dict[str,
 @cache
 def compiled_query(sql: str) -> str:
     """A query in Jinja as dbt compiles it."""
-    from dbt.cli.main import dbtRunner
-
-    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TENURE_WORK", folder)
-        result = dbtRunner().invoke(
-            ["--log-level", "none", "compile", "--no-print", "--inline", sql,
-             "--project-dir", str(PROJECT_ROOT / "dbt_project"),
-             "--profiles-dir", str(PROJECT_ROOT / "dbt_project"), "--target-path", f"{folder}/target",
-             "--log-path", f"{folder}/logs"]
-        )  # fmt: skip
-        assert result.success, result.exception
-    _close_dbt_connections()
-    return str(cast(Any, result.result).results[0].node.compiled_code)
+    with TemporaryDirectory() as folder:
+        work = Path(folder)
+        return dbt.compiled(dbt.DbtPlace(PROJECT_ROOT / "dbt_project", work, work / "target"), sql)
 
 
 @cache
