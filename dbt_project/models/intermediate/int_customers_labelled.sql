@@ -39,7 +39,10 @@ profiles as (
         customers.acquisition_channel,
         customers.customer_segment,
         customers.owner_id,
+        customers.has_email_consent,
+        customers.has_phone_consent,
         {{ business_date('customers.enrolled_at') }} as enrolled_on,
+        customers.updated_at as profile_updated_at,
         row_number() over (
             partition by coalesce(identities.customer_id, customers.customer_id)
             order by
@@ -129,7 +132,11 @@ labelled as (
         profiles.customer_segment,
         first_categories.first_category,
 
-        profiles.enrolled_on
+        profiles.has_email_consent,
+        profiles.has_phone_consent,
+
+        profiles.enrolled_on,
+        profiles.profile_updated_at
     from known
     left join profiles
         on

@@ -21,7 +21,8 @@ renamed as (
         has_profiling_consent,
 
         birth_date as born_on,
-        enrolled_at
+        enrolled_at,
+        updated_at
     from source
     where row_status = 'accepted'
 
