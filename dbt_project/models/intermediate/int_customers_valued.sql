@@ -1,6 +1,9 @@
 with customers as (
 
-    select * from {{ ref('int_customer_purchases') }}
+    select
+        *,
+        costed_minor <> 0 or cost_minor <> 0 as has_known_cost
+    from {{ ref('int_customer_purchases') }}
 
 ),
 
@@ -55,8 +58,8 @@ valued as (
         customers.order_count,
         customers.purchase_day_count,
         customers.net_minor,
-        customers.costed_minor,
-        customers.costed_minor - customers.cost_minor as margin_minor,
+        case when customers.has_known_cost then customers.costed_minor end as costed_minor,
+        case when customers.has_known_cost then customers.costed_minor - customers.cost_minor end as margin_minor,
         margins.margin_rate,
         margins.margin_basis,
         scores.expected_purchases_365d,

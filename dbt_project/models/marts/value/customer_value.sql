@@ -16,27 +16,19 @@ data_window as (
 
 ),
 
-years as (
-
-    select
-        data_start_on,
-        {{ add_days('data_end_on', -364) }} as last_from_on,
-        {{ add_days('data_end_on', -729) }} as prior_from_on
-    from data_window
-
-),
-
 spent as (
 
     select
         purchase_days.customer_id,
-        {{ sum_where('purchase_days.net_minor', 'purchase_days.purchased_on >= years.last_from_on') }} as last_minor,
+        {{ sum_where(
+            'purchase_days.net_minor', is_of_last_days('purchase_days.purchased_on', 'data_window.data_end_on', 365)
+        ) }} as last_minor,
         {{ sum_where(
             'purchase_days.net_minor',
-            'purchase_days.purchased_on >= years.prior_from_on and purchase_days.purchased_on < years.last_from_on'
+            is_of_last_days('purchase_days.purchased_on', 'data_window.data_end_on', 730, until=365)
         ) }} as prior_minor
     from purchase_days
-    cross join years
+    cross join data_window
     group by purchase_days.customer_id
 
 ),
@@ -46,14 +38,18 @@ compared as (
 
     select
         customers.*,
-        case when years.data_start_on <= years.last_from_on then spent.last_minor end as last_minor,
-        case when years.data_start_on <= years.prior_from_on then spent.prior_minor end as prior_minor,
+        case
+            when data_window.data_start_on <= {{ add_days('data_window.data_end_on', -364) }} then spent.last_minor
+        end as last_minor,
+        case
+            when data_window.data_start_on <= {{ add_days('data_window.data_end_on', -729) }} then spent.prior_minor
+        end as prior_minor,
         cast(round(customers.expected_spend_minor) as bigint) as expected_day_minor,
         cast(round(customers.expected_purchases_365d * customers.expected_spend_minor) as bigint) as expected_minor
     from customers
     inner join spent
         on customers.customer_id = spent.customer_id
-    cross join years
+    cross join data_window
 
 ),
 
@@ -63,8 +59,8 @@ final as (
     select
         customer_id,
         {{ to_amount('net_minor') }} as historical_net_amount,
-        case when costed_minor <> 0 then {{ to_amount('costed_minor') }} end as historical_costed_amount,
-        case when costed_minor <> 0 then {{ to_amount('margin_minor') }} end as historical_margin_amount,
+        {{ to_amount('costed_minor') }} as historical_costed_amount,
+        {{ to_amount('margin_minor') }} as historical_margin_amount,
         order_count,
         purchase_day_count,
         {{ to_amount('prior_minor') }} as net_amount_365d_before,
