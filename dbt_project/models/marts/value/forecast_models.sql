@@ -43,7 +43,7 @@ models as (
         model_id,
         model_id as model_family,
         'churn_risk' as purpose,
-        is_chosen,
+        is_chosen and refusal is null as is_chosen,
         {%- for parameter in parameters %}
         cast(null as double) as {{ parameter }},
         {%- endfor %}
