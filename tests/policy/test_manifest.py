@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from typing import Any
 
 import pytest
 
 from orchestration.lib.contract import personal_columns
-from tests.support.project import manifest
+from orchestration.lib.settings import PROJECT_ROOT
+from tests.support.project import compiled, manifest, memory_warehouse
 
 LAYERS = ("staging", "intermediate", "marts")
 PREFIXES = {"staging": "stg_", "intermediate": "int_"}
@@ -183,3 +185,12 @@ def test_every_seed_is_described_and_typed() -> None:
         if node["resource_type"] == "seed":
             assert "rimary key" in node["description"], node["name"]
             assert node["config"]["column_types"], node["name"]
+
+
+def test_every_feature_of_the_churn_risk_has_its_words() -> None:
+    with memory_warehouse() as connection:
+        compiled().build(connection)
+        described = connection.sql("describe intermediate.int_forecast_features").fetchall()
+    features = [name for name, *_ in described if name not in ("as_of_on", "customer_id")]
+    with (PROJECT_ROOT / "seeds" / "risk_features.csv").open(encoding="utf-8") as file:
+        assert [row["feature"] for row in csv.DictReader(file)] == features
