@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import duckdb
@@ -101,7 +102,7 @@ def test_deciles_are_equally_large_and_in_order(sample: duckdb.DuckDBPyConnectio
         from marts.value.customer_value group by value_decile order by value_decile"""
     ).fetchall()
     assert [(number, count) for number, count, *_ in deciles] == [(n, 236 if n <= 7 else 235) for n in range(1, 11)]
-    assert all(upper[2] >= lower[3] for upper, lower in zip(deciles, deciles[1:], strict=False))
+    assert all(upper[2] >= lower[3] for upper, lower in pairwise(deciles))
 
 
 def test_forecasts_are_compared_as_in_python(sample: duckdb.DuckDBPyConnection) -> None:
