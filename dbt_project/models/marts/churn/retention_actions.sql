@@ -49,7 +49,8 @@ risk_features as (
 
 ),
 
--- Somebody who bought once counts as alive with certainty in BG/NBD: where there is a churn risk, it says more.
+-- Whom there is something to say of: who complained, fell silent, or is a risk for a reason. Somebody who bought once is
+-- alive with certainty in BG/NBD: where there is a churn risk, it says more.
 candidates as (
 
     select
@@ -66,10 +67,24 @@ candidates as (
         cast(round(
             cast(scores.expected_margin_amount_365d as double) * 100
             * coalesce(scores.churn_risk_rate, 1 - scores.p_alive)
-        ) as bigint) as stake_minor
+        ) as bigint) as stake_minor,
+        -- The strongest reason that the silence does not say already.
+        case
+            when not (states.state = 'at_risk' and risks.reason_1 in ('silence_days', 'silence_ratio')) then risks.reason_1
+            when risks.reason_2 not in ('silence_days', 'silence_ratio') then risks.reason_2
+            else risks.reason_3
+        end as feature
     from states
     inner join scores
         on states.customer_id = scores.customer_id
+    left join risks
+        on
+            scores.customer_id = risks.customer_id
+            and scores.as_of_on = risks.as_of_on
+    where
+        states.open_complaint_count > 0
+        or states.state = 'at_risk'
+        or risks.reason_1 is not null
 
 ),
 
@@ -85,10 +100,7 @@ ranked as (
 
 chosen as (
 
-    select
-        *,
-        recency_days > threshold_days as is_silent
-    from ranked
+    select * from ranked
     where priority <= {{ var('retention_actions_most') }}
 
 ),
@@ -164,24 +176,6 @@ consents as (
 
 ),
 
--- The strongest reason that is not said already.
-reasons as (
-
-    select
-        chosen.customer_id,
-        case
-            when not (chosen.is_silent and risks.reason_1 in ('silence_days', 'silence_ratio')) then risks.reason_1
-            when risks.reason_2 not in ('silence_days', 'silence_ratio') then risks.reason_2
-            else risks.reason_3
-        end as feature
-    from chosen
-    inner join risks
-        on
-            chosen.customer_id = risks.customer_id
-            and chosen.as_of_on = risks.as_of_on
-
-),
-
 sentences as (
 
     select
@@ -200,7 +194,7 @@ sentences as (
                 )
         end as of_complaint,
         case
-            when chosen.is_silent
+            when chosen.state = 'at_risk'
                 then concat(
                     'Silent for ', cast(chosen.recency_days as {{ dbt.type_string() }}), ' days; ',
                     case
@@ -214,21 +208,12 @@ sentences as (
         case
             when risk_features.reason is not null
                 then concat('The risk is raised most by: ', risk_features.reason, '.')
-        end as of_risk,
-        concat(
-            'Lost with a probability of ',
-            cast(
-                cast(round(100 * coalesce(chosen.churn_risk_rate, 1 - chosen.p_alive)) as bigint)
-                as {{ dbt.type_string() }}
-            ), ' %.'
-        ) as of_probability
+        end as of_risk
     from chosen
     left join complained
         on chosen.customer_id = complained.customer_id
-    left join reasons
-        on chosen.customer_id = reasons.customer_id
     left join risk_features
-        on reasons.feature = risk_features.feature
+        on chosen.feature = risk_features.feature
 
 ),
 
@@ -239,15 +224,7 @@ final as (
         chosen.customer_id,
         consents.owner_id,
         chosen.state,
-        concat_ws(
-            ' ', sentences.of_complaint, sentences.of_silence,
-            coalesce(
-                sentences.of_risk,
-                case
-                    when sentences.of_complaint is null and sentences.of_silence is null then sentences.of_probability
-                end
-            )
-        ) as reason,
+        concat_ws(' ', sentences.of_complaint, sentences.of_silence, sentences.of_risk) as reason,
         case
             when consents.has_phone_consent then 'phone'
             when consents.has_email_consent then 'email'
