@@ -18,10 +18,10 @@ scores as (
 overall as (
 
     select
-        {{ ratio('sum(costed_minor - cost_minor)', 'sum(costed_minor)') }} as margin_rate,
+        {{ ratio('sum(costed_minor - cost_minor)', 'greatest(sum(costed_minor), 0)') }} as margin_rate,
         {{ ratio('sum(costed_minor)', 'sum(purchase_day_count)') }} as day_minor
     from customers
-    where costed_minor > 0
+    where has_known_cost
 
 ),
 
