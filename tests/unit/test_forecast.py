@@ -171,6 +171,9 @@ def test_pareto_nbd_of_many_histories_is_fitted_on_a_sample(monkeypatch: pytest.
     for name in pareto_nbd.NAMES:
         assert sample.standard_errors[name] == pytest.approx(2 * fine.standard_errors[name], rel=0.5)
         assert abs(sample[name] - fine[name]) < 2 * sample.standard_errors[name]
+    exact, _ = pareto_nbd.Likelihood(histories)(np.array([sample[name] for name in pareto_nbd.NAMES]))
+    assert sample.log_likelihood == pytest.approx(exact, rel=1e-12)
+    assert sample.log_likelihood <= fine.log_likelihood
 
 
 @pytest.mark.parametrize(

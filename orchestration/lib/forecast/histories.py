@@ -6,6 +6,7 @@ customers there are.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +79,11 @@ class Histories:
         chosen = np.searchsorted(np.cumsum(self.count[place]), (np.arange(customers) + 0.5) * step)
         rows, count = np.unique(place[chosen], return_counts=True)
         return Histories(self.repeats[rows], self.span_days[rows], self.tenure_days[rows], (count * step).astype(float))
+
+    def parts(self, rows: int) -> Iterator[Histories]:
+        """All of them, so many rows at a time."""
+        for start in range(0, len(self.count), rows):
+            yield Histories(*(column[start : start + rows] for column in vars(self).values()))
 
 
 @dataclass(frozen=True)

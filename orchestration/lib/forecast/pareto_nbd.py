@@ -26,7 +26,8 @@ _NEGLIGIBLE = 40.0
 def fit(histories: Histories) -> Fit:
     """Parameters by maximum likelihood; α and β in weeks.
 
-    A history costs `NODE_COUNT` times what it costs BG/NBD: of many, an even sample of `MANY` customers is taken.
+    A history costs `NODE_COUNT` times what it costs BG/NBD: of many, an even sample of `MANY` customers is taken; the
+    log-likelihood is that of all at the sample's maximum.
 
     Raises:
         FitRefused: see `fitting.maximise`.
@@ -35,7 +36,12 @@ def fit(histories: Histories) -> Fit:
         return maximise(FAMILY, NAMES, Likelihood(histories), histories.customer_count, STARTS)
     found = maximise(FAMILY, NAMES, Likelihood(histories.sampled(MANY)), histories.customer_count, STARTS)
     wider = np.sqrt(histories.customer_count / MANY)
-    return replace(found, standard_errors={name: error * wider for name, error in found.standard_errors.items()})
+    parameters = np.array([found[name] for name in NAMES])
+    return replace(
+        found,
+        log_likelihood=sum(Likelihood(part)(parameters)[0] for part in histories.parts(MANY)),
+        standard_errors={name: error * wider for name, error in found.standard_errors.items()},
+    )
 
 
 class Likelihood:

@@ -21,7 +21,7 @@ TENURE_CLASSES = (0, 90, 365)
 
 PARAMETER_TABLE = f"""(
     as_of_on date, model_id varchar, model_family varchar, {", ".join(f"{name} double" for name in PARAMETERS)},
-    log_likelihood double, customer_count bigint, refusal varchar
+    log_likelihood double, customer_count bigint, is_default boolean, refusal varchar
 )"""
 NODE_TABLE = """(
     as_of_on date, model_id varchar, repeat_count bigint, from_tenure_days bigint, value double,
@@ -39,6 +39,14 @@ class FittedModel:
     refusal: str | None = None
 
 
+def defaults(models: Sequence[FittedModel]) -> dict[date, str]:
+    """As-of date → family of the purchase model under which the histories are likeliest. All have four parameters, so
+    that this is the choice by Akaike's criterion, too."""
+    fitted = [(model.as_of_on, model.family, model.fit) for model in models if model.family in PURCHASE_MODELS]
+    likelihoods = [(day, fit.log_likelihood, family) for day, family, fit in fitted if fit is not None]
+    return {day: family for day, _, family in sorted(likelihoods)}
+
+
 def write(
     connection: duckdb.DuckDBPyConnection,
     models: Sequence[FittedModel],
@@ -49,10 +57,12 @@ def write(
 ) -> None:
     """Replaces `model_parameters` (one row per model and date, a refused one without parameters) and `model_nodes` (its
     quadrature, for these numbers of repeats and horizons up to so many days) in the schema, in one transaction."""
+    chosen = defaults(models)
     rows = [
         [model.as_of_on, model.family, model.family]
         + [None if model.fit is None else model.fit.parameters.get(name) for name in PARAMETERS]
-        + [model.fit and model.fit.log_likelihood, model.fit and model.fit.customer_count, model.refusal]
+        + [model.fit and model.fit.log_likelihood, model.fit and model.fit.customer_count]
+        + [chosen.get(model.as_of_on) == model.family, model.refusal]
         for model in models
     ]
     pairs = [column.ravel() for column in np.meshgrid(np.unique(repeats), TENURE_CLASSES)]
