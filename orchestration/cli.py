@@ -470,6 +470,7 @@ def _failed_title(run: TenureRun) -> str:
         "prepare": " while preparing",
         "load": " while loading the raw files",
         "build": " while building the marts",
+        "fit": " while fitting the forecasts",
         "check": ": checks did not pass",
         "publish": " while publishing",
     }

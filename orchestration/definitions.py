@@ -13,10 +13,12 @@ from expectations import catalog
 from orchestration.defs.automation import WHOLE_RUN, build_schedule, build_sensor
 from orchestration.defs.context import RUN
 from orchestration.defs.dbt.assets import build_dbt_assets, build_exposures, build_source_specs, mart_keys
+from orchestration.defs.forecast.assets import build_forecast_assets
 from orchestration.defs.ingest.assets import build_landing_assets, build_load_assets
 from orchestration.defs.publish.assets import VERSION_KEY, build_publish_assets
 from orchestration.defs.quality.checks import build_expectation_checks
 from orchestration.lib import history, telemetry
+from orchestration.lib.dbt import FORECASTS, MARTS
 from orchestration.lib.erasing import last_erasure_at
 from orchestration.lib.lock import run_lock
 from orchestration.lib.mapping import load_mapping
@@ -30,15 +32,21 @@ def build_definitions(run: TenureRun) -> dg.Definitions:
     project = run.parsed()
     suites = catalog.suites()
     marts = mart_keys(project)
+    building = [
+        build_load_assets(run.mapping, build_source_specs(project, "contract")),
+        build_dbt_assets(project, MARTS),
+        *build_forecast_assets(build_source_specs(project, "forecast")),
+        build_dbt_assets(project, FORECASTS),
+    ]
+    read_while_building = {key for step in building for key in set(step.dependency_keys) - step.keys}
     return dg.Definitions(
         assets=[
             *build_landing_assets(run.mapping),
-            build_load_assets(run.mapping, build_source_specs(project)),
-            build_dbt_assets(project),
+            *building,
             build_publish_assets(marts, [suite.name for suite in suites]),
             *build_exposures(project, VERSION_KEY),
         ],
-        asset_checks=[build_expectation_checks(suites, before_build=frozenset({"raw", "contract"}))],
+        asset_checks=[build_expectation_checks(suites, read_before=read_while_building)],
         jobs=[WHOLE_RUN],
         schedules=[build_schedule(run.settings, run.mapping)],
         sensors=[build_sensor(run.settings, run.mapping)],

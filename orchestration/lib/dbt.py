@@ -58,6 +58,23 @@ class DbtPlace:
 
 
 @dataclass(frozen=True)
+class Phase:
+    """A part of the project that one `dbt build` builds, as dbt selects it."""
+
+    name: str
+    title: str
+    select: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+
+
+_FORECASTS = ("source:forecast+",)
+MARTS = Phase("build_marts", "Build the marts with dbt", select=("fqn:*",), exclude=_FORECASTS)
+FORECASTS = Phase("build_forecasts", "Build the forecasts with dbt", select=_FORECASTS)
+PHASES = (MARTS, FORECASTS)
+"""In this order; between them the models of the source `forecast` are fitted."""
+
+
+@dataclass(frozen=True)
 class ParsedProject:
     """A parsed project: dbt's own object for the next build, and the same as the documented artifact."""
 
@@ -160,6 +177,7 @@ def build(
     project: ParsedProject,
     *,
     select: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     indirect_selection: str | None = None,
     on_node: OnNode | None = None,
 ) -> BuildOutcome:
@@ -175,6 +193,8 @@ def build(
     arguments = ["build", *_common_arguments(place), *_RESOURCE_TYPES]
     if select:
         arguments += ["--select", *select]
+    if exclude:
+        arguments += ["--exclude", *exclude]
     if indirect_selection:
         arguments += ["--indirect-selection", indirect_selection]
     runner = dbtRunner(manifest=project.manifest, callbacks=[watcher])

@@ -139,6 +139,15 @@ class RunState:
             self.nodes[node.unique_id] = _node_entry(node)
         self.write()
 
+    def record_fits(self, tables: Iterable[str]) -> None:
+        """Tables of the schema `forecast` that were written; what was checked before says nothing about them."""
+        self.suites = {}
+        for table in tables:
+            self.nodes[fit_id(table)] = {
+                "name": table, "table": f"forecast.{table}", "is_test": False, "status": "success", "message": "",
+            }  # fmt: skip
+        self.write()
+
     def record_checks(self, results: Iterable[SuiteResult]) -> None:
         for result in results:
             self.suites[result.suite.name] = [
@@ -212,6 +221,11 @@ class RunState:
             return RunRecord(run["run_id"], started, steps, run["kind"], run["version"], earlier)
 
         return record(vars(self), tuple(record(run) for run in self.earlier))
+
+
+def fit_id(table: str) -> str:
+    """Under which a table of a fit stands among the nodes, which have ids of dbt."""
+    return f"fit.tenure.{table}"
 
 
 def _node_entry(node: NodeOutcome) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import traceback
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from orchestration.lib.dbt import DbtPlace, ParsedProject, parse
+from orchestration.lib.dbt import DbtPlace, ParsedProject, Phase, parse
 from orchestration.lib.errors import UserError
 from orchestration.lib.progress import Progress
 from orchestration.lib.run_state import RunState
@@ -49,7 +50,7 @@ class TenureRun:
 
     With `is_own_process` the caller started Dagster here and shows `progress` itself; else each step says what it does
     in Dagster's log. With `is_full_refresh` every table is built anew from the raw rows; a `backfill` names the days of
-    which it was noted that they are computed anew.
+    which it was noted that they are computed anew. `built` are the phases of the dbt project that it built whole.
     """
 
     settings: Settings
@@ -60,7 +61,8 @@ class TenureRun:
     backfill: Span | None = None
     project: ParsedProject | None = None
     failures: list[Failure] = field(default_factory=list)
-    figures: dict[str, int] = field(default_factory=dict)
+    figures: Counter[str] = field(default_factory=Counter)
+    built: set[Phase] = field(default_factory=set)
     version: Version | None = None
 
     @property
@@ -112,7 +114,7 @@ class TenureRun:
 
         self.failures.append(failure)
         # A load that fails leaves the state as it was before it, and is on record there.
-        if failure.step in ("build", "check", "publish"):
+        if failure.step in ("build", "fit", "check", "publish"):
             with suppress(OSError):
                 self.state.add_steps([RunStep(failure.step, None, round(time.perf_counter() - started, 3), "failed")])
 

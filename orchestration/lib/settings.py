@@ -85,6 +85,11 @@ class Settings:
         return self.work_dir / "data_docs"
 
     @property
+    def fits_dir(self) -> Path:
+        """Pages on which the fitted models are seen beside the data."""
+        return self.work_dir / "fits"
+
+    @property
     def versions_dir(self) -> Path:
         return self.home / "versions"
 

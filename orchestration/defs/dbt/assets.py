@@ -1,4 +1,4 @@
-"""All models, seeds and data tests as one step: `dbt build` in this process."""
+"""All models, seeds and data tests in two steps, before and after the fits: `dbt build` in this process."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from orchestration.defs.context import RUN, run_of
 from orchestration.defs.dbt.translator import TenureTranslator
 from orchestration.lib import dbt as dbt_runner
 from orchestration.lib import increments
-from orchestration.lib.dbt import BuildOutcome, NodeOutcome, ParsedProject
+from orchestration.lib.dbt import PHASES, BuildOutcome, NodeOutcome, ParsedProject, Phase
 from orchestration.lib.progress import counted
 from orchestration.lib.running import Failure, TenureRun
 
@@ -18,25 +18,26 @@ _UNIQUE_ID = "dagster_dbt/unique_id"
 """Metadata under which dagster-dbt keeps dbt's id on each asset and check."""
 
 
-def build_dbt_assets(project: ParsedProject) -> dg.AssetsDefinition:
-    """The dbt project as one subsettable multi-asset with its data tests as checks."""
+def build_dbt_assets(project: ParsedProject, phase: Phase) -> dg.AssetsDefinition:
+    """A phase of the dbt project as one subsettable multi-asset with its data tests as checks."""
 
     @dbt_assets(
         manifest=project.manifest_json,
         dagster_dbt_translator=TenureTranslator(),
-        exclude="resource_type:unit_test",
-        name="build_marts",
+        select=" ".join(phase.select),
+        exclude=" ".join(("resource_type:unit_test", *phase.exclude)),
+        name=phase.name,
         required_resource_keys={RUN},
     )
-    def build_marts(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    def build_phase(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         run = run_of(context)
         with run.step("build"):
-            outcome = build(run, _selection(context))
+            outcome = build(run, phase, _selection(context))
         yield from results_of(context, outcome)
         with run.step("build"):
             raise_failures(run, outcome)
 
-    return build_marts
+    return build_phase
 
 
 def build_exposures(project: ParsedProject, published: dg.AssetKey) -> list[dg.AssetSpec]:
@@ -57,12 +58,13 @@ def build_exposures(project: ParsedProject, published: dg.AssetKey) -> list[dg.A
     return specs
 
 
-def build_source_specs(project: ParsedProject) -> list[dg.AssetSpec]:
-    """dbt's sources, with descriptions and columns: what the load step has to bring."""
+def build_source_specs(project: ParsedProject, source: str) -> list[dg.AssetSpec]:
+    """The tables of one of dbt's sources, with descriptions and columns: what another step has to bring."""
     translator = TenureTranslator()
     specs = [
         translator.get_asset_spec(project.manifest_json, unique_id, None)
-        for unique_id in project.manifest_json["sources"]
+        for unique_id, table in project.manifest_json["sources"].items()
+        if table["source_name"] == source
     ]
     return [
         dg.AssetSpec(
@@ -86,9 +88,12 @@ def mart_keys(project: ParsedProject) -> list[dg.AssetKey]:
     ]
 
 
-def build(run: TenureRun, selection: list[str] | None) -> BuildOutcome:
-    """Run dbt on all nodes or on the selected ones, with progress, and record the outcome."""
-    run.progress.stage("Build the marts with dbt")
+def build(run: TenureRun, phase: Phase, selection: list[str] | None) -> BuildOutcome:
+    """Run dbt on all nodes of a phase or on the selected ones, with progress, and record the outcome.
+
+    Nothing is pending any more when one run has built all phases whole.
+    """
+    run.progress.stage(phase.title)
     run.state.begin_build()
 
     def on_node(done: int, total: int, node: NodeOutcome) -> None:
@@ -109,19 +114,21 @@ def build(run: TenureRun, selection: list[str] | None) -> BuildOutcome:
     outcome = dbt_runner.build(
         run.place,
         run.parsed(),
-        select=selection or (),
+        select=selection or phase.select,
+        exclude=() if selection else phase.exclude,
         # Tests of the selected models are named one by one: eager selection would add tests of their neighbours.
         indirect_selection="empty" if selection else None,
         on_node=on_node,
     )
     if outcome.is_success and not selection:
-        increments.complete(run.settings.warehouse_path, prints)
+        run.built.add(phase)
+        if run.built == set(PHASES):
+            increments.complete(run.settings.warehouse_path, prints)
     run.state.record_build(outcome)
     run.state.add_steps(_steps(outcome))
-    run.figures["tables_built"] = sum(not node.is_test and node.status == "success" for node in outcome.nodes)
     tests = [node for node in outcome.nodes if node.is_test]
-    run.figures["dbt_tests"] = len(tests)
-    run.figures["dbt_tests_passed"] = sum(node.status == "pass" for node in tests)
+    run.figures["dbt_tests"] += len(tests)
+    run.figures["dbt_tests_passed"] += sum(node.status == "pass" for node in tests)
     return outcome
 
 

@@ -69,6 +69,8 @@ def publish(run: TenureRun, suite_names: Sequence[str]) -> None:
     from orchestration.lib import databases, publishing
     from orchestration.lib.contract import personal_columns
     from orchestration.lib.erasing import last_erasure_at
+    from orchestration.lib.forecast.tables import TABLES
+    from orchestration.lib.run_state import fit_id
 
     run.progress.stage("Publish")
     nodes = [
@@ -76,7 +78,7 @@ def publish(run: TenureRun, suite_names: Sequence[str]) -> None:
         for unique_id, node in run.parsed().manifest_json["nodes"].items()
         if node["resource_type"] in ("model", "seed", "snapshot", "test")
         and node["config"].get("materialized") != "ephemeral"
-    ]
+    ] + [fit_id(table) for table in TABLES]
     run.state.keep_nodes(nodes)
     if obstacles := run.state.obstacles(nodes, suite_names):
         raise UserError(

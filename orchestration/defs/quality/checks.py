@@ -1,6 +1,6 @@
 """The expectation suites as blocking asset checks, all in one step: Great Expectations is imported once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 CHECK_NAME = "expectations"
 
 
-def build_expectation_checks(suites: Sequence[SuiteSpec], before_build: frozenset[str]) -> dg.AssetChecksDefinition:
-    """One check per suite on the table that it describes.
+def build_expectation_checks(
+    suites: Sequence[SuiteSpec], read_before: Collection[dg.AssetKey]
+) -> dg.AssetChecksDefinition:
+    """One check per suite on the table that it describes, all in one step, for which publishing waits.
 
     Args:
         suites: all suites.
-        before_build: schemas whose tables exist before dbt runs. A check that blocks what is downstream of them would
-            have to run before dbt, while this step runs after it; publishing refuses on their failure instead.
+        read_before: tables that a step before this one reads. A check that blocked what reads them would have to run
+            before itself: a failure ends this step instead, and publishing refuses as well.
     """
     by_key = {dg.AssetKey([suite.schema, suite.table]): suite for suite in suites}
     specs = [
@@ -29,7 +31,7 @@ def build_expectation_checks(suites: Sequence[SuiteSpec], before_build: frozense
             name=CHECK_NAME,
             asset=key,
             description=f"{len(suite.rules)} rules of expectations/suites/{suite.path.name}.",
-            blocking=suite.schema not in before_build,
+            blocking=key not in read_before,
         )
         for key, suite in by_key.items()
     ]
@@ -42,12 +44,14 @@ def build_expectation_checks(suites: Sequence[SuiteSpec], before_build: frozense
             results = check(run, selected)
         for result in results:
             yield _check_result(result)
+        with run.step("check"):
+            raise_failures(run, results)
 
     return check_expectations
 
 
 def check(run: TenureRun, suites: Sequence[SuiteSpec]) -> "list[SuiteResult]":
-    """Run the suites and write the data docs; what blocks is put on record as failures, without raising."""
+    """Run the suites and write the data docs; no failure raises."""
     from expectations import runner
     from expectations.data_docs import build_data_docs
     from orchestration.lib.publishing import RunStep
@@ -71,12 +75,18 @@ def check(run: TenureRun, suites: Sequence[SuiteSpec]) -> "list[SuiteResult]":
     )
     run.figures["rules"] = len(rules)
     run.figures["rules_passed"] = len(rules) - failed
-    run.failures += [
+    return results
+
+
+def raise_failures(run: TenureRun, results: "Sequence[SuiteResult]") -> None:
+    """End the step when a rule that blocks has failed, each with what it says and a few rows."""
+    failures = [
         Failure("check", f"{result.suite.qualified_table}, rule {rule.name}", _why(rule), rule.failing_rows[:5])
         for result in results
         for rule in result.blocking
     ]
-    return results
+    if failures:
+        run.fail(*failures)
 
 
 def _why(rule: "ExpectationOutcome") -> str:

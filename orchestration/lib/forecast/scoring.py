@@ -12,21 +12,13 @@ import numpy as np
 from orchestration.lib.forecast import bg_nbd, gamma_gamma, pareto_nbd
 from orchestration.lib.forecast.fitting import Fit
 from orchestration.lib.forecast.histories import DAYS_PER_WEEK, Integers
+from orchestration.lib.forecast.tables import PURCHASE_TABLES, replaced
 
 PURCHASE_MODELS = {model.FAMILY: model for model in (bg_nbd, pareto_nbd)}
 PARAMETERS = tuple(dict.fromkeys((*bg_nbd.NAMES, *pareto_nbd.NAMES, *gamma_gamma.NAMES)))
 
 TENURE_CLASSES = (0, 90, 365)
 """Days. The macro tenure_class has them too; short histories need more nodes than long ones."""
-
-PARAMETER_TABLE = f"""(
-    as_of_on date, model_id varchar, model_family varchar, {", ".join(f"{name} double" for name in PARAMETERS)},
-    log_likelihood double, customer_count bigint, is_default boolean, refusal varchar
-)"""
-NODE_TABLE = """(
-    as_of_on date, model_id varchar, repeat_count bigint, from_tenure_days bigint, value double,
-    weight double
-)"""
 
 
 @dataclass(frozen=True)
@@ -53,38 +45,45 @@ def write(
     *,
     repeats: Integers,
     longest_days: float,
-    schema: str = "forecast",
 ) -> None:
-    """Replaces `model_parameters` (one row per model and date, a refused one without parameters) and `model_nodes` (its
-    quadrature, for these numbers of repeats and horizons up to so many days) in the schema, in one transaction."""
-    chosen = defaults(models)
-    rows = [
-        [model.as_of_on, model.family, model.family]
-        + [None if model.fit is None else model.fit.parameters.get(name) for name in PARAMETERS]
-        + [model.fit and model.fit.log_likelihood, model.fit and model.fit.customer_count]
-        + [chosen.get(model.as_of_on) == model.family, model.refusal]
-        for model in models
-    ]
+    """Replaces `forecast.model_parameters` (one row per model and date, a refused one without parameters) and
+    `forecast.model_nodes` (its quadrature, for these numbers of repeats and horizons up to so many days)."""
     pairs = [column.ravel() for column in np.meshgrid(np.unique(repeats), TENURE_CLASSES)]
-    connection.execute("begin")
-    try:
-        connection.execute(f"create schema if not exists {schema}")
-        connection.execute(f"create or replace table {schema}.model_parameters {PARAMETER_TABLE}")
-        for row in rows:
-            places = ", ".join("?" for _ in row)
-            connection.execute(f"insert into {schema}.model_parameters values ({places})", row)
-        connection.execute(f"create or replace table {schema}.model_nodes {NODE_TABLE}")
+    names = ("as_of_on", "model_id", "model_family", *PARAMETERS, "log_likelihood", "customer_count", "is_default", "refusal")
+    values = ", ".join("?" for _ in names)
+    chosen = defaults(models)
+    with replaced(connection, PURCHASE_TABLES):
         for model in models:
-            if model.fit is not None and model.family in PURCHASE_MODELS:
-                nodes = PURCHASE_MODELS[model.family].nodes(model.fit, *pairs, longest_days / DAYS_PER_WEEK)
+            fit = model.fit
+            connection.execute(
+                f"insert into forecast.model_parameters ({', '.join(names)}) values ({values})",
+                [
+                    *(model.as_of_on, model.family, model.family),
+                    *(fit and fit.parameters.get(name) for name in PARAMETERS),
+                    *(fit and fit.log_likelihood, fit and fit.customer_count),
+                    *(chosen.get(model.as_of_on) == model.family, model.refusal),
+                ],
+            )
+            if fit is not None and model.family in PURCHASE_MODELS:
+                nodes = PURCHASE_MODELS[model.family].nodes(fit, *pairs, longest_days / DAYS_PER_WEEK)
                 connection.register("nodes", vars(nodes))
                 connection.execute(
-                    f"""insert into {schema}.model_nodes
+                    """insert into forecast.model_nodes
                     select ?, ?, repeats, from_tenure_days, value, weight from nodes""",
                     [model.as_of_on, model.family],
                 )
                 connection.unregister("nodes")
-        connection.execute("commit")
-    except BaseException:
-        connection.execute("rollback")
-        raise
+
+
+def read_fits(connection: duckdb.DuckDBPyConnection, family: str) -> dict[date, Fit]:
+    """The written fits of a model of purchases by date, as far as there are any; without their standard errors."""
+    names = PURCHASE_MODELS[family].NAMES
+    rows = connection.execute(
+        f"""select as_of_on, log_likelihood, customer_count, {", ".join(names)} from forecast.model_parameters
+        where model_id = ? and refusal is null order by as_of_on""",
+        [family],
+    ).fetchall()
+    return {
+        as_of_on: Fit(family, dict(zip(names, parameters, strict=True)), log_likelihood, {}, customer_count)
+        for as_of_on, log_likelihood, customer_count, *parameters in rows
+    }

@@ -1,0 +1,182 @@
+"""What SQL does not compute: models fitted and risks learnt between the two phases of dbt."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from orchestration.defs.context import RUN, run_of
+from orchestration.lib.forecast.tables import PURCHASE_TABLES, RISK_TABLES
+from orchestration.lib.progress import counted
+from orchestration.lib.running import TenureRun, markdown_table
+
+if TYPE_CHECKING:
+    from orchestration.lib.forecast.churn_risk import LearntModel, Measures
+    from orchestration.lib.forecast.scoring import FittedModel
+
+_DATES, _HISTORIES, _FEATURES, _OUTCOMES = (
+    dg.AssetKey(["intermediate", f"int_forecast_{name}"]) for name in ("dates", "histories", "features", "outcomes")
+)
+
+
+def build_forecast_assets(specs: Sequence[dg.AssetSpec]) -> list[dg.AssetsDefinition]:
+    """Two steps: the models of purchases and spend, then the models of churn risk.
+
+    Args:
+        specs: the tables of dbt's source `forecast` as it describes them.
+    """
+    by_table = {spec.key.path[-1]: spec for spec in specs}
+
+    @dg.multi_asset(
+        name="fit_purchases",
+        specs=[by_table[table].replace_attributes(deps=[_DATES, _HISTORIES]) for table in PURCHASE_TABLES],
+        required_resource_keys={RUN},
+    )
+    def fit_purchases(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        run = run_of(context)
+        with run.step("fit"):
+            results = fit(run)
+        yield from results
+
+    purchases = by_table["model_parameters"].key
+
+    @dg.multi_asset(
+        name="learn_risk",
+        specs=[
+            by_table[table].replace_attributes(deps=[_DATES, _HISTORIES, _FEATURES, _OUTCOMES, purchases])
+            for table in RISK_TABLES
+        ],
+        required_resource_keys={RUN},
+    )
+    def learn_risk(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        run = run_of(context)
+        with run.step("fit"):
+            results = learn(run)
+        yield from results
+
+    return [fit_purchases, learn_risk]
+
+
+def fit(run: TenureRun) -> list[dg.MaterializeResult[None]]:
+    """Fit the models of purchases and spend as of all dates, and write them for SQL to score by.
+
+    Raises FitRefused where there is no fit to score by; the tables are then as they were.
+    """
+    import duckdb
+
+    from orchestration.lib.forecast import plots, purchase_fits, tables
+
+    run.progress.stage("Fit models of purchases and spend")
+    variables = run.variables()
+
+    def on_fit(done: int, total: int, model: "FittedModel") -> None:
+        run.progress.tick(done, total, model.family)
+        outcome = f"refused: {model.refusal}" if model.fit is None else counted(model.fit.customer_count, "customer")
+        run.progress.line(f"{done}/{total} {model.family} as of {model.as_of_on}  {outcome}")
+
+    with duckdb.connect(str(run.settings.warehouse_path)) as connection:
+        started = time.perf_counter()
+        models = purchase_fits.fit(
+            connection, variables["forecast_models"], variables["forecast_min_repeaters"], on_fit
+        )
+        fitted = time.perf_counter()
+        purchase_fits.write(connection, models, variables["clv_months"])
+        seconds = {"model_parameters": fitted - started, "model_nodes": time.perf_counter() - fitted}
+        rows = tables.row_counts(connection, PURCHASE_TABLES)
+        actual = purchase_fits.RepeatsByTenure.read(connection)
+    page = run.settings.fits_dir / "purchases.html"
+    plots.write_repeats_page(page, actual, [model for model in models if model.as_of_on == models[0].as_of_on])
+    _record(run, rows, seconds)
+    fits = {
+        "fits": dg.MetadataValue.md(markdown_table([_fit_row(model) for model in models])),
+        "mean repeats by tenure": dg.MetadataValue.url(page.as_uri()),
+    }
+    return _results(rows, {"model_parameters": fits})
+
+
+def learn(run: TenureRun) -> list[dg.MaterializeResult[None]]:
+    """Learn, judge and choose the models of churn risk, and score the customers of the current date."""
+    import duckdb
+
+    from orchestration.lib.forecast import churn_risk, tables
+
+    run.progress.stage("Learn the risk of churn")
+    with duckdb.connect(str(run.settings.warehouse_path)) as connection:
+        learnt = churn_risk.learn_risk(connection, run.variables()["forecast_models"], run.progress.line)
+        rows = tables.row_counts(connection, RISK_TABLES)
+    _record(run, rows, learnt.seconds)
+    chosen = f"{learnt.choice.model_id}: {learnt.choice.why}"
+    run.progress.line(f"chosen: {chosen}")
+    return _results(
+        rows,
+        {
+            "risk_models": {
+                "chosen": chosen,
+                "models": dg.MetadataValue.md(markdown_table([_model_row(model) for model in learnt.models])),
+                "features": dg.MetadataValue.md(
+                    markdown_table(
+                        [{"feature": name, "gain": f"{share:.1%}"} for name, share in learnt.importance.items()]
+                    )
+                ),
+            },
+            "risk_quality": {
+                "measures": dg.MetadataValue.md(markdown_table([_measures_row(found) for found in learnt.measures]))
+            },
+        },
+    )
+
+
+def _record(run: TenureRun, rows: Mapping[str, int], seconds: Mapping[str, float]) -> None:
+    from orchestration.lib.publishing import RunStep
+
+    run.state.record_fits(rows)
+    run.state.add_steps(
+        RunStep(f"fit forecast.{table}", count, round(seconds[table], 3)) for table, count in rows.items()
+    )
+
+
+def _results(rows: Mapping[str, int], metadata: Mapping[str, Mapping[str, Any]]) -> list[dg.MaterializeResult[None]]:
+    return [
+        dg.MaterializeResult(
+            asset_key=["forecast", table], metadata={"dagster/row_count": count, **metadata.get(table, {})}
+        )
+        for table, count in rows.items()
+    ]
+
+
+def _fit_row(model: "FittedModel") -> dict[str, Any]:
+    fit = model.fit
+    return {
+        "as of": model.as_of_on,
+        "model": model.family,
+        "parameters ± standard errors": ", ".join(
+            f"{name} = {value:.4g} ± {fit.standard_errors[name]:.2g}" for name, value in fit.parameters.items()
+        )
+        if fit
+        else "",
+        "log-likelihood": f"{fit.log_likelihood:,.1f}" if fit else "",
+        "customers": f"{fit.customer_count:,}" if fit else "",
+        "refusal": model.refusal or "",
+    }
+
+
+def _model_row(model: "LearntModel") -> dict[str, Any]:
+    return {
+        "as of": model.as_of_on,
+        "model": model.model_id,
+        "learnt from": model.learnt_from_count or "",
+        "calibrated on": model.calibrated_on or "",
+        "refusal": model.refusal or "",
+    }
+
+
+def _measures_row(found: "Measures") -> dict[str, Any]:
+    return {
+        "as of": found.as_of_on,
+        "model": found.model_id,
+        "customers": f"{found.customer_count:,}",
+        "AUC": f"{found.auc:.4f}",
+        "Brier score": f"{found.brier:.4f}",
+        "lift of the top decile": f"{found.lift:.2f}",
+    }

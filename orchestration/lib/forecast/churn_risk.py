@@ -1,0 +1,388 @@
+"""Who will be lost: models of the risk, learnt from past dates, judged on later ones, and the best one chosen.
+
+Strictly out of time: a model as of a date knows samples of earlier dates only, and of these the ones of which it was
+known by then what had become of them. It is learnt from all such dates but the latest, and calibrated on that one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+import duckdb
+import numpy as np
+from scipy.special import logit
+
+from orchestration.lib.forecast import quality, risk, scoring
+from orchestration.lib.forecast.fitting import Fit
+from orchestration.lib.forecast.histories import Floats, Histories, Integers
+from orchestration.lib.forecast.purchase_fits import dates
+from orchestration.lib.forecast.risk import FEWEST, Line, RiskModel, Samples
+from orchestration.lib.forecast.tables import RISK_TABLES, replaced
+from orchestration.lib.progress import counted
+
+BOOSTED_TREES, P_ALIVE, RECENCY = risk.FAMILY, "p_alive", "recency"
+MODELS = (BOOSTED_TREES, P_ALIVE, RECENCY)
+SILENCE = "silence_ratio"
+"""The feature that the simple models go by."""
+BATCH = 100_000
+"""Customers who are scored at a time."""
+_CERTAIN = 1e-3
+"""P(alive) is taken to be at least so far from 0 and 1: BG/NBD says 1 of everybody without a repeat."""
+_REASONS = 3
+
+OnStep = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Customers:
+    """Customers, each as of a date, one array element (or row) each."""
+
+    place: Integers
+    """By which the warehouse knows who it is."""
+    names: tuple[str, ...]
+    """Of the features."""
+    features: Floats
+    """Customers × features; NaN where unknown."""
+    histories: Histories
+    lost: Floats
+    """1 where there was no purchase within the threshold, else 0; NaN where that is not known yet."""
+
+    def feature(self, name: str) -> Floats:
+        return self.features[:, self.names.index(name)]
+
+    @property
+    def samples(self) -> Samples:
+        return Samples(self.names, self.features, self.lost)
+
+
+class Scorer(Protocol):
+    """What a model of risk can do."""
+
+    def risk(self, customers: Customers) -> Floats:
+        """Probability of no purchase within the threshold, 0–1, by customer."""
+
+    def reasons(self, features: Floats) -> Integers:
+        """Customers × 3 from customers × features: places from 1 of those that raise the risk most, 0 where there are
+        fewer."""
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Boosted trees on all features."""
+
+    model: RiskModel
+
+    def risk(self, customers: Customers) -> Floats:
+        return self.model.risk(customers.features)
+
+    def reasons(self, features: Floats) -> Integers:
+        return self.model.reasons(features, _REASONS)
+
+
+@dataclass(frozen=True)
+class Simple:
+    """One score, and the line that calibrates it; there is one reason for it."""
+
+    score: Callable[[Customers], Floats]
+    line: Line
+    reason: int
+
+    def risk(self, customers: Customers) -> Floats:
+        return self.line(self.score(customers))
+
+    def reasons(self, features: Floats) -> Integers:
+        return np.tile([self.reason, *[0] * (_REASONS - 1)], (len(features), 1))
+
+
+@dataclass(frozen=True)
+class LearntModel:
+    """A model of risk as of a date, or why there is none."""
+
+    as_of_on: date
+    model_id: str
+    scorer: Scorer | None = None
+    learnt_from_count: int | None = None
+    calibrated_on: date | None = None
+    refusal: str | None = None
+
+
+@dataclass(frozen=True)
+class Measures:
+    """How good a model's risks were as of a past date; NaN where nobody, or everybody, was lost."""
+
+    as_of_on: date
+    model_id: str
+    customer_count: int
+    auc: float
+    brier: float
+    lift: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The model that scores at the current date, and why it is that one."""
+
+    model_id: str | None
+    why: str
+
+
+@dataclass(frozen=True)
+class LearntRisk:
+    """What came of it: every model of every date, how good they were, and which one scores."""
+
+    models: list[LearntModel]
+    measures: list[Measures]
+    choice: Choice
+    importance: dict[str, float]
+    """Share of each feature in what the current trees gain by their splits, the greatest first."""
+    seconds: dict[str, float]
+    """By table."""
+
+
+def learn_risk(
+    connection: duckdb.DuckDBPyConnection, families: Sequence[str], on_step: OnStep | None = None
+) -> LearntRisk:
+    """Learns, judges and chooses the models of risk, scores all customers of the current date, and writes the tables.
+
+    Reasons are given of customers whose risk is above the mean: by SHAP values, which cost a hundred times what the
+    risk costs.
+
+    Args:
+        connection: to the warehouse.
+        families: models of purchases, by the first of which P(alive) is. None, and nothing is learnt.
+        on_step: for progress.
+    """
+    say = on_step or (lambda _: None)
+    seconds = dict.fromkeys(RISK_TABLES, 0.0)
+
+    @contextmanager
+    def timed(table: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        seconds[table] += time.perf_counter() - started
+
+    models: list[LearntModel] = []
+    measures: list[Measures] = []
+    now: dict[str, LearntModel] = {}
+    with replaced(connection, RISK_TABLES):
+        with timed("risk_models"):
+            _gather(connection)
+            purchases = scoring.read_fits(connection, families[0]) if families else {}
+        for when in dates(connection) if families else []:
+            with timed("risk_models"):
+                learnt = learn(connection, when.as_of_on, purchases)
+            made = [model for model in learnt if model.scorer]
+            if when.is_current:
+                now = {model.model_id: model for model in made}
+            else:
+                with timed("risk_quality"):
+                    measures += _judged(connection, when.as_of_on, made)
+            models += learnt
+            say(f"as of {when.as_of_on}: {', '.join(model.model_id for model in made) or learnt[0].refusal}")
+        choice = choose(measures, now)
+        for model in models:
+            connection.execute(
+                "insert into forecast.risk_models values (?, ?, ?, ?, ?, ?)",
+                [
+                    *(model.as_of_on, model.model_id, model is now.get(choice.model_id or "")),
+                    *(model.learnt_from_count, model.calibrated_on, model.refusal),
+                ],
+            )
+        if choice.model_id is not None:
+            with timed("risk_scores"):
+                _score(connection, now[choice.model_id], say)
+        connection.execute("drop table risk_customers")
+    trees = now[BOOSTED_TREES].scorer if BOOSTED_TREES in now else None
+    importance = trees.model.importance() if isinstance(trees, Trees) else {}
+    return LearntRisk(models, measures, choice, importance, seconds)
+
+
+def learn(connection: duckdb.DuckDBPyConnection, as_of_on: date, purchases: Mapping[date, Fit]) -> list[LearntModel]:
+    """All models as of a date. One that is refused has the reason and nothing else."""
+    usable = _usable_dates(connection, as_of_on)
+    wanted = f"{FEWEST} customers of whom it was known by then that they were lost, and {FEWEST} that they were not"
+    if not usable:
+        return [LearntModel(as_of_on, name, refusal=f"No earlier date has {wanted}.") for name in MODELS]
+    *earlier, calibrated_on = usable
+    known = f"label_known_on <= date '{as_of_on}'"
+    later = _read(connection, f"as_of_on = date '{calibrated_on}' and {known}")
+
+    silence = later.names.index(SILENCE) + 1
+
+    def made(name: str, scorer: Scorer, learnt_from: Customers) -> LearntModel:
+        return LearntModel(as_of_on, name, scorer, len(learnt_from.place), calibrated_on)
+
+    if earlier:
+        learning = _read(connection, f"as_of_on < date '{calibrated_on}' and {known}")
+        trees = made(BOOSTED_TREES, Trees(risk.fit(learning.samples, later.samples)), learning)
+    else:
+        trees = LearntModel(as_of_on, BOOSTED_TREES, refusal=f"Only one earlier date has {wanted}; it takes two.")
+    if missing := [str(when) for when in (calibrated_on, as_of_on) if when not in purchases]:
+        p_alive = LearntModel(
+            as_of_on, P_ALIVE, refusal=f"The model of purchases has no fit as of {' and '.join(missing)}."
+        )
+    else:
+        line = Line.through(_log_odds_left(purchases[calibrated_on])(later), later.lost)
+        p_alive = made(P_ALIVE, Simple(_log_odds_left(purchases[as_of_on]), line, silence), later)
+    recency = made(RECENCY, Simple(_log_silence, Line.through(_log_silence(later), later.lost), silence), later)
+    return [trees, p_alive, recency]
+
+
+def choose(measures: Collection[Measures], available: Collection[str]) -> Choice:
+    """The model that scores at the current date, of those that there are.
+
+    P(alive) or, where there is none, recency; the trees only if on the dates on which both were judged they have the
+    higher mean AUC and the lower mean Brier score.
+    """
+    simple = next((name for name in (P_ALIVE, RECENCY) if name in available), None)
+    if simple is None:
+        return Choice(None, "no model could be learnt")
+    if BOOSTED_TREES not in available:
+        return Choice(simple, f"{BOOSTED_TREES} could not be learnt")
+    judged = {(found.model_id, found.as_of_on): found for found in measures if not np.isnan(found.auc)}
+    on = sorted(when for name, when in judged if name == BOOSTED_TREES and (simple, when) in judged)
+    if not on:
+        return Choice(simple, f"{BOOSTED_TREES} and {simple} were judged on no date of the past")
+    auc, brier, auc_of_simple, brier_of_simple = (
+        float(np.mean([getattr(judged[name, when], measure) for when in on]))
+        for name in (BOOSTED_TREES, simple)
+        for measure in ("auc", "brier")
+    )
+    why = (
+        f"over {counted(len(on), 'date')} {BOOSTED_TREES} have a mean AUC of {auc:.4f} and a mean Brier score of "
+        f"{brier:.4f}, {simple} of {auc_of_simple:.4f} and {brier_of_simple:.4f}"
+    )
+    return Choice(BOOSTED_TREES if auc > auc_of_simple and brier < brier_of_simple else simple, why)
+
+
+def _gather(connection: duckdb.DuckDBPyConnection) -> None:
+    """All customers of all dates with what is known of them, in an order that does not change."""
+    connection.execute("""
+        create or replace temp table risk_customers as
+        select
+            row_number() over (order by features.as_of_on, features.customer_id) as place,
+            outcomes.label_known_on,
+            cast(outcomes.is_lost as double) as lost,
+            cast(histories.repeat_count as bigint) as x,
+            cast(histories.span_days as bigint) as t_x,
+            cast(histories.tenure_days as bigint) as t,
+            features.*
+        from intermediate.int_forecast_features as features
+        inner join intermediate.int_forecast_histories as histories
+            on features.as_of_on = histories.as_of_on and features.customer_id = histories.customer_id
+        left join intermediate.int_forecast_outcomes as outcomes
+            on features.as_of_on = outcomes.as_of_on and features.customer_id = outcomes.customer_id
+        order by place
+    """)
+
+
+def _read(connection: duckdb.DuckDBPyConnection, condition: str) -> Customers:
+    columns = connection.execute(
+        f"""select * exclude (as_of_on, customer_id, label_known_on) from risk_customers
+        where {condition} order by place"""
+    ).fetchnumpy()
+    place, x, t_x, t = (np.asarray(columns.pop(name)) for name in ("place", "x", "t_x", "t"))
+    lost = np.ma.filled(columns.pop("lost"), np.nan)
+    names = tuple(columns)
+    histories = Histories(x, t_x, t, np.ones(len(place)))
+    return Customers(place, names, risk.columns(columns, names), histories, lost)
+
+
+def _usable_dates(connection: duckdb.DuckDBPyConnection, as_of_on: date) -> list[date]:
+    """Earlier dates, the latest at the end, of which enough of either kind was known by then."""
+    rows = connection.execute(
+        """select as_of_on from risk_customers where as_of_on < ? and label_known_on <= ?
+        group by as_of_on having least(sum(lost), sum(1 - lost)) >= ? order by as_of_on""",
+        [as_of_on, as_of_on, FEWEST],
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def _log_silence(customers: Customers) -> Floats:
+    return np.log((customers.feature("silence_days") + 1) / customers.feature("threshold_days"))
+
+
+def _log_odds_left(fit: Fit) -> Callable[[Customers], Floats]:
+    """Of 1 − P(alive)."""
+    probability_alive = scoring.PURCHASE_MODELS[fit.family].probability_alive
+
+    def score(customers: Customers) -> Floats:
+        return np.asarray(-logit(np.clip(probability_alive(fit, customers.histories), _CERTAIN, 1 - _CERTAIN)))
+
+    return score
+
+
+def _judged(connection: duckdb.DuckDBPyConnection, as_of_on: date, models: Collection[LearntModel]) -> list[Measures]:
+    """Writes the risks of a past date's customers, and how good they were."""
+    customers = _read(connection, f"as_of_on = date '{as_of_on}' and lost is not null")
+    found = []
+    for model in models:
+        if model.scorer is None or not len(customers.place):
+            continue
+        forecast, lost, everybody = model.scorer.risk(customers), customers.lost, np.ones(len(customers.place))
+        _insert_scores(connection, model.model_id, customers, forecast, np.zeros((len(forecast), _REASONS), int))
+        measures = Measures(
+            as_of_on,
+            model.model_id,
+            len(forecast),
+            *(measure(forecast, lost, everybody) for measure in (quality.auc, quality.brier, quality.lift)),
+        )
+        found.append(measures)
+        rows = [
+            ("churners", "all", forecast.sum(), lost.sum(), measures.customer_count),
+            ("auc", "all", None, measures.auc, measures.customer_count),
+            ("brier", "all", None, measures.brier, measures.customer_count),
+            ("lift_top_decile", "all", None, measures.lift, measures.customer_count),
+            *(
+                ("churn_calibration", f"{number:02}", bin_.forecast, bin_.actual, bin_.count)
+                for number, bin_ in enumerate(quality.calibration(forecast, lost, everybody), start=1)
+            ),
+        ]
+        connection.executemany(
+            # Of one kind of customers only there is no AUC and no lift.
+            "insert into forecast.risk_quality select ?, ?, ?, ?, ?, case when not isnan(actual) then actual end, ? "
+            "from (select cast(? as double) as actual)",
+            [[as_of_on, model.model_id, measure, name, expected, count, actual]
+             for measure, name, expected, actual, count in rows],
+        )  # fmt: skip
+    return found
+
+
+def _score(connection: duckdb.DuckDBPyConnection, model: LearntModel, on_step: OnStep) -> None:
+    """Writes the risks of all customers of a date, in batches, and why they are high where they are above the mean."""
+    assert model.scorer is not None
+    as_of = f"as_of_on = date '{model.as_of_on}'"
+    row = connection.execute(f"select min(place), max(place) + 1 from risk_customers where {as_of}").fetchone()
+    first, end = row if row and row[0] is not None else (0, 0)
+    batches = [f"place >= {start} and place < {min(start + BATCH, end)}" for start in range(first, end, BATCH)]
+    risks = [model.scorer.risk(_read(connection, batch)) for batch in batches]
+    mean = np.concatenate(risks).mean() if risks else 0.0
+    for number, (batch, forecast) in enumerate(zip(batches, risks, strict=True), start=1):
+        customers = _read(connection, batch)
+        above = forecast > mean
+        reasons = np.zeros((len(forecast), _REASONS), int)
+        reasons[above] = model.scorer.reasons(customers.features[above])
+        _insert_scores(connection, model.model_id, customers, forecast, reasons)
+        on_step(f"{model.model_id}: {min(number * BATCH, end - first):,} of {end - first:,} customers scored")
+
+
+def _insert_scores(
+    connection: duckdb.DuckDBPyConnection, model_id: str, customers: Customers, forecast: Floats, reasons: Integers
+) -> None:
+    """Reasons are places from 1 among the features; 0 is none."""
+    columns = {f"reason_{number}": np.ascontiguousarray(column) for number, column in enumerate(reasons.T, start=1)}
+    connection.register("scored", {"place": customers.place, "risk": forecast, **columns})
+    named = ", ".join(f"list_extract($names, scored.{column})" for column in columns)
+    connection.execute(
+        f"""insert into forecast.risk_scores
+        select customers.as_of_on, customers.customer_id, $model_id, scored.risk, {named}
+        from scored inner join risk_customers as customers on scored.place = customers.place
+        order by customers.place""",
+        {"names": list(customers.names), "model_id": model_id},
+    )
+    connection.unregister("scored")
