@@ -31,8 +31,8 @@ SILENCE = "silence_ratio"
 """The feature that the simple models go by."""
 LEAST_KNOWN = 0.5
 """Share of a date's customers of whom it must be known what became of them, for the date to be learnt from. Of those
-with short thresholds it is known first, and they are not like the others: of three months ago it is known of 867 customers
-of CDNOW, none of whom had bought only once, as six in ten of all have."""
+with short thresholds it is known first, and they are not like the others: on CDNOW, of three months ago it is known of
+867 customers, none of whom had bought only once, as six in ten of all had."""
 BATCH = 100_000
 """Customers who are scored at a time."""
 _CERTAIN = 1e-3
