@@ -194,3 +194,18 @@ def test_every_feature_of_the_churn_risk_has_its_words() -> None:
     features = [name for name, *_ in described if name not in ("as_of_on", "customer_id")]
     with (PROJECT_ROOT / "seeds" / "risk_features.csv").open(encoding="utf-8") as file:
         assert [row["feature"] for row in csv.DictReader(file)] == features
+
+
+def test_the_tables_that_fits_write_are_described_as_they_are() -> None:
+    with memory_warehouse() as connection:
+        written = connection.execute(
+            """select table_name, column_name, replace(lower(data_type), 'varchar', 'string')
+            from duckdb_columns() where schema_name = 'forecast' order by table_name, column_index"""
+        ).fetchall()
+    described = [
+        (source["name"], column["name"], column["data_type"])
+        for source in sorted(manifest()["sources"].values(), key=lambda source: str(source["name"]))
+        if source["source_name"] == "forecast"
+        for column in source["columns"].values()
+    ]
+    assert described == written

@@ -17,17 +17,16 @@ from typing import Any, cast
 
 import duckdb
 import pytest
-import yaml
 
 from orchestration.lib import dbt
 from orchestration.lib.contract import contract_tables
 from orchestration.lib.feeds import SQL_TYPES, empty_sql
+from orchestration.lib.forecast import tables
 from orchestration.lib.settings import PROJECT_ROOT
 from orchestration.lib.sql import identifier, literal
 
 SCHEMAS = ("seeds", "staging", "intermediate")
 MART_SCHEMAS = ("core", "retention", "churn", "value", "quality")
-FORECAST_SOURCE = PROJECT_ROOT / "dbt_project" / "models" / "intermediate" / "forecast.yml"
 
 
 @dataclass(frozen=True)
@@ -124,20 +123,8 @@ def memory_warehouse() -> duckdb.DuckDBPyConnection:
         create table contract.erased_rows (table_name varchar, source varchar, source_file varchar, load_id bigint,
             row_count bigint)"""
     )
-    connection.execute("create schema forecast")
-    for table, columns in forecast_tables().items():
-        listed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-        connection.execute(f"create table forecast.{table} ({listed})")
+    tables.create(connection, tables.TABLES)
     return connection
-
-
-def forecast_tables() -> dict[str, dict[str, str]]:
-    """Tables that the fits write, each with its columns and their types, as dbt's source says."""
-    [source] = yaml.safe_load(FORECAST_SOURCE.read_text(encoding="utf-8"))["sources"]
-    return {
-        table["name"]: {column["name"]: column["data_type"] for column in table["columns"]}
-        for table in source["tables"]
-    }
 
 
 def insert_contract_rows(
