@@ -50,7 +50,8 @@ class TenureRun:
 
     With `is_own_process` the caller started Dagster here and shows `progress` itself; else each step says what it does
     in Dagster's log. With `is_full_refresh` every table is built anew from the raw rows; a `backfill` names the days of
-    which it was noted that they are computed anew. `built` are the phases of the dbt project that it built whole.
+    which it was noted that they are computed anew. `built` are the phases of the dbt project that it built whole,
+    in their order.
     """
 
     settings: Settings
@@ -62,7 +63,7 @@ class TenureRun:
     project: ParsedProject | None = None
     failures: list[Failure] = field(default_factory=list)
     figures: Counter[str] = field(default_factory=Counter)
-    built: set[Phase] = field(default_factory=set)
+    built: list[Phase] = field(default_factory=list)
     version: Version | None = None
 
     @property

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from orchestration.lib import dbt as dbt_runner
 from orchestration.lib import increments, inputs, loading
 from orchestration.lib.dbt import DbtPlace, ParsedProject
+from orchestration.lib.forecast import churn_risk, purchase_fits
 from orchestration.lib.settings import PROJECT_ROOT
 from tests.support.shop import Shop
 
@@ -60,7 +61,8 @@ HEADERS = {
 CHANGES = st.sampled_from([None, None, None, 1, "2024-03-20"])
 STOPS = st.sampled_from(
     [None, None, None, "stg_orders_checked", "int_purchase_days", "int_customer_periods", "int_cohort_days_summed",
-     "int_growth_summed", "int_revenue_intervals_summed", "retention_cohorts"]
+     "int_growth_summed", "int_revenue_intervals_summed", "retention_cohorts", "int_forecast_features",
+     "int_forecast_scores"]
 )  # fmt: skip
 LOADS = st.lists(st.tuples(st.lists(FILES, max_size=3), CHANGES, STOPS), min_size=2, max_size=4)
 FIRST_ORDERS = st.lists(ORDER, min_size=3, max_size=8)
@@ -141,11 +143,13 @@ class Warehouse:
         views = increments.contract_views(paths.warehouse_path)
         prints = increments.fingerprints(project.manifest_json, dict(place.variables), views)
         increments.plan(paths.warehouse_path, prints, project.manifest_json, is_full=is_full)
-        built = (f"+{stops_after}",) if stops_after else ("resource_type:model", "resource_type:seed")
-        outcome = dbt_runner.build(place, project, select=built, indirect_selection="empty")
-        assert outcome.is_success, [failure.message for failure in outcome.failures]
         if stops_after:
+            build(place, project, f"+{stops_after}")
             return
+        for phase in dbt_runner.PHASES:
+            build(place, project, *phase.select, exclude=phase.exclude)
+            if phase is dbt_runner.MARTS:
+                fit(paths.warehouse_path)
         increments.complete(paths.warehouse_path, prints)
 
     def rebuilt(self, folder: Path) -> Warehouse:
@@ -162,6 +166,19 @@ class Warehouse:
             connection.execute(f"attach '{self.shop.settings.warehouse_path}' as warehouse (read_only)")
             connection.execute(f"attach '{self.shop.settings.marts_path}' as marts (read_only)")
             yield connection
+
+
+def build(place: DbtPlace, project: ParsedProject, *select: str, exclude: tuple[str, ...] = ()) -> None:
+    """Seeds and models, without their tests."""
+    outcome = dbt_runner.build(place, project, select=select, exclude=(*exclude, "resource_type:test"))
+    assert outcome.is_success, [failure.message for failure in outcome.failures]
+
+
+def fit(warehouse: Path) -> None:
+    families = ["bg_nbd", "pareto_nbd"]
+    with duckdb.connect(str(warehouse)) as connection:
+        purchase_fits.write(connection, purchase_fits.fit(connection, families, fewest_repeaters=100), clv_months=36)
+        churn_risk.learn_risk(connection, families)
 
 
 _PROJECTS: dict[str, ParsedProject] = {}

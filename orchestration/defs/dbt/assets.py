@@ -91,7 +91,7 @@ def mart_keys(project: ParsedProject) -> list[dg.AssetKey]:
 def build(run: TenureRun, phase: Phase, selection: list[str] | None) -> BuildOutcome:
     """Run dbt on all nodes of a phase or on the selected ones, with progress, and record the outcome.
 
-    Nothing is pending any more when one run has built all phases whole.
+    Nothing is pending any more when one run has built all phases whole, in their order.
     """
     run.progress.stage(phase.title)
     run.state.begin_build()
@@ -121,8 +121,8 @@ def build(run: TenureRun, phase: Phase, selection: list[str] | None) -> BuildOut
         on_node=on_node,
     )
     if outcome.is_success and not selection:
-        run.built.add(phase)
-        if run.built == set(PHASES):
+        run.built.append(phase)
+        if tuple(run.built) == PHASES:
             increments.complete(run.settings.warehouse_path, prints)
     run.state.record_build(outcome)
     run.state.add_steps(_steps(outcome))
