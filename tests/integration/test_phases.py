@@ -1,0 +1,58 @@
+"""The two phases of a build: what is pending is forgotten when one run has built both."""
+
+from __future__ import annotations
+
+import duckdb
+
+from orchestration.defs.dbt.assets import build
+from orchestration.defs.forecast.assets import fit, learn
+from orchestration.defs.ingest.assets import load
+from orchestration.lib.dbt import FORECASTS, MARTS
+from orchestration.lib.progress import LineProgress
+from orchestration.lib.running import TenureRun
+from tests.support.shop import Shop
+
+
+def a_run(shop: Shop) -> TenureRun:
+    return TenureRun(shop.settings, shop.mapping, LineProgress(print))
+
+
+def pending(shop: Shop) -> int:
+    """Files that the next build has to catch up on."""
+    with duckdb.connect(str(shop.settings.warehouse_path), read_only=True) as connection:
+        row = connection.execute("select count(*) from raw.touched_files").fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def test_what_is_pending_waits_for_both_phases(shop: Shop) -> None:
+    """Fifty customers, too few to fit anything: the tables of the fits say so, and all is built."""
+    orders = [f"{c}-{day},c{c},2024-0{1 + day}-0{1 + c % 9},{c + day}.50" for c in range(50) for day in range(1 + c % 4)]
+    shop.write("orders.csv", "\n".join(["id,customer,at,total", *orders]) + "\n")
+    shop.map()
+    killed = a_run(shop)
+    load(killed, "killed between the phases")
+    assert build(killed, MARTS, None).is_success
+    assert pending(shop) == 1
+
+    rest = a_run(shop)
+    fit(rest)
+    learn(rest)
+    assert build(rest, FORECASTS, None).is_success
+    assert pending(shop) == 1, "this run knows nothing of what the other has built"
+
+    part = a_run(shop)
+    assert build(part, MARTS, ["tenure.staging.stg_orders"]).is_success
+    assert build(part, FORECASTS, None).is_success
+    assert pending(shop) == 1, "a part of a phase is not the phase"
+
+    whole = a_run(shop)
+    assert build(whole, MARTS, None).is_success
+    assert build(whole, FORECASTS, None).is_success
+    assert pending(shop) == 0
+
+    with duckdb.connect(str(shop.settings.warehouse_path), read_only=True) as connection:
+        rows = connection.execute("select model_id, r, refusal from forecast.model_parameters order by all").fetchall()
+        assert connection.execute("select count(*) from forecast.risk_scores").fetchone() == (0,)
+    assert {(model, r) for model, r, _ in rows} == {("bg_nbd", None), ("gamma_gamma", None), ("pareto_nbd", None)}
+    assert all(refusal.startswith("Too few customers had come back") for _, _, refusal in rows)
