@@ -27,7 +27,9 @@ def pending(shop: Shop) -> int:
 
 def test_what_is_pending_waits_for_both_phases(shop: Shop) -> None:
     """Fifty customers, too few to fit anything: the tables of the fits say so, and all is built."""
-    orders = [f"{c}-{day},c{c},2024-0{1 + day}-0{1 + c % 9},{c + day}.50" for c in range(50) for day in range(1 + c % 4)]
+    orders = [
+        f"{c}-{day},c{c},2024-0{1 + day}-0{1 + c % 9},{c + day}.50" for c in range(50) for day in range(1 + c % 4)
+    ]
     shop.write("orders.csv", "\n".join(["id,customer,at,total", *orders]) + "\n")
     shop.map()
     killed = a_run(shop)

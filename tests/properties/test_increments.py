@@ -178,7 +178,7 @@ def fit(warehouse: Path) -> None:
     families = ["bg_nbd", "pareto_nbd"]
     with duckdb.connect(str(warehouse)) as connection:
         purchase_fits.write(connection, purchase_fits.fit(connection, families, fewest_repeaters=100), clv_months=36)
-        churn_risk.learn_risk(connection, families)
+        churn_risk.learn_risk(connection)
 
 
 _PROJECTS: dict[str, ParsedProject] = {}

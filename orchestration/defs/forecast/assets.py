@@ -103,7 +103,7 @@ def learn(run: TenureRun) -> list[dg.MaterializeResult[None]]:
 
     run.progress.stage("Learn the risk of churn")
     with duckdb.connect(str(run.settings.warehouse_path)) as connection:
-        learnt = churn_risk.learn_risk(connection, run.variables()["forecast_models"], run.progress.line)
+        learnt = churn_risk.learn_risk(connection, run.progress.line)
         rows = tables.row_counts(connection, RISK_TABLES)
     _record(run, rows, learnt.seconds)
     chosen = f"{learnt.choice.model_id}: {learnt.choice.why}"

@@ -7,7 +7,7 @@ known by then what had become of them. It is learnt from all such dates but the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -22,6 +22,7 @@ from orchestration.lib.forecast.fitting import Fit
 from orchestration.lib.forecast.histories import Floats, Histories, Integers
 from orchestration.lib.forecast.purchase_fits import dates
 from orchestration.lib.forecast.risk import FEWEST, Line, RiskModel, Samples
+from orchestration.lib.forecast.scoring import FittedModel
 from orchestration.lib.forecast.tables import RISK_TABLES, replaced
 from orchestration.lib.progress import counted
 
@@ -178,17 +179,16 @@ class LearntRisk:
     """By table."""
 
 
-def learn_risk(
-    connection: duckdb.DuckDBPyConnection, families: Sequence[str], on_step: OnStep | None = None
-) -> LearntRisk:
+def learn_risk(connection: duckdb.DuckDBPyConnection, on_step: OnStep | None = None) -> LearntRisk:
     """Learns, judges and chooses the models of risk, scores all customers of the current date, and writes the tables.
 
     Reasons are given of customers whose risk is above the mean: by SHAP values, which cost a hundred times what the
     risk costs.
 
+    Nothing is learnt where no model of purchases was asked for.
+
     Args:
-        connection: to the warehouse.
-        families: models of purchases, by the first of which P(alive) is. None, and nothing is learnt.
+        connection: to the warehouse, with the fits of the models of purchases.
         on_step: for progress.
     """
     say = on_step or (lambda _: None)
@@ -206,8 +206,8 @@ def learn_risk(
     with replaced(connection, RISK_TABLES):
         with timed("risk_models"):
             _gather(connection)
-            purchases = scoring.read_fits(connection, families[0]) if families else {}
-        for when in dates(connection) if families else []:
+            purchases = scoring.read(connection)
+        for when in dates(connection) if purchases else []:
             with timed("risk_models"):
                 learnt = learn(connection, when.as_of_on, purchases)
             made = [model for model in learnt if model.scorer]
@@ -236,8 +236,11 @@ def learn_risk(
     return LearntRisk(models, measures, choice, importance, seconds)
 
 
-def learn(connection: duckdb.DuckDBPyConnection, as_of_on: date, purchases: Mapping[date, Fit]) -> list[LearntModel]:
-    """All models as of a date. One that is refused has the reason and nothing else."""
+def learn(connection: duckdb.DuckDBPyConnection, as_of_on: date, purchases: Sequence[FittedModel]) -> list[LearntModel]:
+    """All models as of a date. One that is refused has the reason and nothing else.
+
+    P(alive) is that of the default model of purchases as of the date.
+    """
     usable = _usable_dates(connection, as_of_on)
     wanted = (
         f"of which it was known by then what had become of {LEAST_KNOWN:.0%} of the customers, {FEWEST} of them lost "
@@ -257,12 +260,18 @@ def learn(connection: duckdb.DuckDBPyConnection, as_of_on: date, purchases: Mapp
         trees = made(BOOSTED_TREES, Trees(risk.fit(learning.samples, later.samples)), learning)
     else:
         trees = LearntModel(as_of_on, BOOSTED_TREES, refusal=f"There is only one earlier date {wanted}; it takes two.")
-    if missing := [str(when) for when in (calibrated_on, as_of_on) if when not in purchases]:
-        p_alive = LearntModel(
-            as_of_on, P_ALIVE, refusal=f"The model of purchases has no fit as of {' and '.join(missing)}."
+    family = scoring.defaults(purchases).get(as_of_on)
+    fits = {model.as_of_on: model.fit for model in purchases if model.family == family}
+    then, now = fits.get(calibrated_on), fits.get(as_of_on)
+    if then is None or now is None:
+        lacking = (
+            f"No model of purchases has a fit as of {as_of_on}."
+            if now is None
+            else (f"The model {family} has no fit as of {calibrated_on}.")
         )
+        p_alive = LearntModel(as_of_on, P_ALIVE, refusal=lacking)
     else:
-        p_alive = made(P_ALIVE, PAlive.learnt(purchases[calibrated_on], later, purchases[as_of_on]), later)
+        p_alive = made(P_ALIVE, PAlive.learnt(then, later, now), later)
     return [trees, p_alive, made(RECENCY, Recency.learnt(later), later)]
 
 

@@ -20,10 +20,7 @@ FAMILIES = tuple(scoring.PURCHASE_MODELS)
 LONGEST_HORIZON_DAYS = 365
 """The macro forecast_horizon_days has it too."""
 
-_WAY_OUT = (
-    "Or name other models in the variable forecast_models, the one that scores first; with an empty list there are no "
-    "forecasts."
-)
+_WAY_OUT = "Or go without forecasts: give the variable forecast_models, under vars of the mapping, an empty list."
 
 OnFit = Callable[[int, int, FittedModel], None]
 """Called after each fit with (fits done, fits in all, what came of it)."""
@@ -63,12 +60,13 @@ def fit(
 
     Args:
         connection: to the warehouse.
-        families: models of purchases; the first is the one that scores. None, and nothing is fitted.
+        families: models of purchases. None, and nothing is fitted.
         fewest_repeaters: with fewer customers who came back by a date, nothing is fitted as of it.
+        on_fit: for progress.
 
     Raises:
         UserError: there is no model of such a name.
-        FitRefused: by the model that scores or by Gamma–Gamma as of the current date.
+        FitRefused: by all models of purchases, or by Gamma–Gamma, as of the current date.
     """
     if unknown := [family for family in families if family not in FAMILIES]:
         raise UserError(
@@ -79,18 +77,20 @@ def fit(
     found: list[FittedModel] = []
     for when in as_of:
         too_few = _too_few(connection, when, fewest_repeaters)
+        refused: dict[str, FitRefused] = {}
         for family in wanted:
             fitted, refusal = None, too_few
             if too_few is None:
                 try:
                     fitted = _fit(connection, when, family)
-                except FitRefused as refused:
-                    if when.is_current and family in (families[0], gamma_gamma.FAMILY):
-                        raise FitRefused(refused.what, f"{refused.remedy} {_WAY_OUT}") from None
-                    refusal = refused.what
+                except FitRefused as error:
+                    refused[family], refusal = error, error.what
             found.append(FittedModel(when.as_of_on, family, fitted, refusal))
             if on_fit is not None:
                 on_fit(len(found), len(as_of) * len(wanted), found[-1])
+        if when.is_current:
+            for needed in (families, [gamma_gamma.FAMILY]):
+                _insist([refused[family] for family in needed if family in refused], len(needed))
     return found
 
 
@@ -132,6 +132,13 @@ def expected_repeats(fit: Fit, weeks: Floats) -> Floats:
     start = Histories(none, none, none, np.ones(1))
     expected = scoring.PURCHASE_MODELS[fit.family].expected_purchases
     return np.array([expected(fit, start, week)[0] for week in weeks])
+
+
+def _insist(refused: Sequence[FitRefused], count: int) -> None:
+    """Raises FitRefused where all of so many models are refused: there is nothing to score by."""
+    if refused and len(refused) == count:
+        what = " ".join(error.what for error in refused)
+        raise FitRefused(what, f"{refused[0].remedy} {_WAY_OUT}")
 
 
 def _too_few(connection: duckdb.DuckDBPyConnection, when: Date, fewest: int) -> str | None:

@@ -49,14 +49,14 @@ def write(
     """Replaces `forecast.model_parameters` (one row per model and date, a refused one without parameters) and
     `forecast.model_nodes` (its quadrature, for these numbers of repeats and horizons up to so many days)."""
     pairs = [column.ravel() for column in np.meshgrid(np.unique(repeats), TENURE_CLASSES)]
-    names = ("as_of_on", "model_id", "model_family", *PARAMETERS, "log_likelihood", "customer_count", "is_default", "refusal")
-    values = ", ".join("?" for _ in names)
+    names = ("as_of_on", "model_id", "model_family", *PARAMETERS, "log_likelihood", "customer_count", "is_default")
+    values = ", ".join("?" for _ in (*names, "refusal"))
     chosen = defaults(models)
     with replaced(connection, PURCHASE_TABLES):
         for model in models:
             fit = model.fit
             connection.execute(
-                f"insert into forecast.model_parameters ({', '.join(names)}) values ({values})",
+                f"insert into forecast.model_parameters ({', '.join(names)}, refusal) values ({values})",
                 [
                     *(model.as_of_on, model.family, model.family),
                     *(fit and fit.parameters.get(name) for name in PARAMETERS),
@@ -75,15 +75,25 @@ def write(
                 connection.unregister("nodes")
 
 
-def read_fits(connection: duckdb.DuckDBPyConnection, family: str) -> dict[date, Fit]:
-    """The written fits of a model of purchases by date, as far as there are any; without their standard errors."""
-    names = PURCHASE_MODELS[family].NAMES
+def read(connection: duckdb.DuckDBPyConnection) -> list[FittedModel]:
+    """The models of purchases as they were written; of a fit, its standard errors are not."""
     rows = connection.execute(
-        f"""select as_of_on, log_likelihood, customer_count, {", ".join(names)} from forecast.model_parameters
-        where model_id = ? and refusal is null order by as_of_on""",
-        [family],
+        f"""select as_of_on, model_id, refusal, log_likelihood, customer_count, {", ".join(PARAMETERS)}
+        from forecast.model_parameters where model_id in ({", ".join("?" for _ in PURCHASE_MODELS)}) order by all""",
+        list(PURCHASE_MODELS),
     ).fetchall()
+    return [
+        FittedModel(
+            as_of_on,
+            family,
+            None if refusal else Fit(family, _parameters(family, parameters), log_likelihood, {}, customer_count),
+            refusal,
+        )
+        for as_of_on, family, refusal, log_likelihood, customer_count, *parameters in rows
+    ]
+
+
+def _parameters(family: str, values: Sequence[float]) -> dict[str, float]:
     return {
-        as_of_on: Fit(family, dict(zip(names, parameters, strict=True)), log_likelihood, {}, customer_count)
-        for as_of_on, log_likelihood, customer_count, *parameters in rows
+        name: value for name, value in zip(PARAMETERS, values, strict=True) if name in PURCHASE_MODELS[family].NAMES
     }
