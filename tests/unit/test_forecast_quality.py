@@ -82,7 +82,9 @@ def test_risk_is_learnt_calibrated_and_explained() -> None:
     for bin_ in calibration(forecast, test.churned, everybody):
         assert bin_.forecast == pytest.approx(bin_.actual, abs=0.03)
     late, unknown = np.array([3.0, 0.0, 0.0]), np.array([-3.0, np.nan, 0.0])
-    assert [names[0] for names in model.reasons(np.stack((late, unknown)))] == ["recency_ratio", "open_rate"]
+    reasons = model.reasons(np.stack((late, unknown)))
+    assert [model.names[first - 1] for first in reasons[:, 0]] == ["recency_ratio", "open_rate"]
+    assert list(model.importance())[:2] == ["recency_ratio", "open_rate"]
     again = risk.fit(made_up(1), made_up(2))
     assert np.array_equal(again.risk(test.features), forecast)
 
