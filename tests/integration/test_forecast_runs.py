@@ -1,9 +1,14 @@
-"""The two phases of a build: what is pending is forgotten when one run has built both."""
+"""The two phases of a build, and runs that make no forecasts: because they may not, or because they cannot."""
 
 from __future__ import annotations
 
-import duckdb
+from datetime import date, timedelta
 
+import duckdb
+import pytest
+from typer.testing import CliRunner
+
+from orchestration.cli import app
 from orchestration.defs.dbt.assets import build
 from orchestration.defs.forecast.assets import fit, learn
 from orchestration.defs.ingest.assets import load
@@ -58,3 +63,33 @@ def test_what_is_pending_waits_for_both_phases(shop: Shop) -> None:
         assert connection.execute("select count(*) from forecast.risk_scores").fetchone() == (0,)
     assert {(model, r) for model, r, _ in rows} == {("bg_nbd", None), ("gamma_gamma", None), ("pareto_nbd", None)}
     assert all(refusal.startswith("Too few customers had come back") for _, _, refusal in rows)
+
+
+def write_alike(shop: Shop) -> None:
+    """A hundred and twenty customers who buy every ninth day, of whom a model of purchases finds no spread of rates."""
+    rows = [
+        f"{customer}-{visit},c{customer},{date(2024, 1, 1) + timedelta(days=9 * visit)},{visit + customer % 7}.50"
+        for customer in range(120)
+        for visit in range(11)
+    ]
+    shop.write("orders.csv", "\n".join(["id,customer,at,total", *rows]) + "\n")
+
+
+@pytest.mark.integration
+def test_where_nothing_can_be_fitted_nothing_is_published_until_forecasts_are_given_up(shop: Shop) -> None:
+    write_alike(shop)
+    shop.map()
+    command = ["run", "--dataset", str(shop.settings.mapping_path), "--home", str(shop.settings.home)]
+    result = CliRunner().invoke(app, command)
+    said = " ".join(result.output.replace("│", " ").split())
+    assert result.exit_code == 1, said
+    assert "failed while fitting the forecasts" in said
+    assert "The model bg_nbd has no maximum of its likelihood on these customers" in said
+    assert "give the variable forecast_models, under vars of the mapping, an empty list" in said
+    assert not shop.settings.current.exists()
+
+    shop.map(vars={"forecast_models": []})
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    with duckdb.connect(str(shop.settings.current / "marts.duckdb"), read_only=True) as connection:
+        assert connection.execute("select count(*) from value.forecast_models").fetchone() == (0,)
