@@ -100,7 +100,21 @@ ranked as (
 
 chosen as (
 
-    select * from ranked
+    select
+        priority,
+        customer_id,
+        as_of_on,
+        state,
+        threshold_basis,
+        threshold_days,
+        recency_days,
+        open_complaint_count,
+        p_alive,
+        churn_risk_rate,
+        revenue_at_risk_amount,
+        stake_minor,
+        feature
+    from ranked
     where priority <= {{ var('retention_actions_most') }}
 
 ),
