@@ -10,7 +10,7 @@ with customers as (
 scores as (
 
     select * from {{ ref('int_forecast_scores') }}
-    where is_current and model_id = '{{ var("forecast_models")[0] }}'
+    where is_current and is_default
 
 ),
 

@@ -35,6 +35,16 @@ purchases as (
 
 ),
 
+fitted as (
+
+    select
+        as_of_on,
+        model_id,
+        is_default
+    from parameters
+
+),
+
 spends as (
 
     select
@@ -54,6 +64,7 @@ final as (
         histories.customer_id,
         purchases.model_id,
         histories.is_current,
+        fitted.is_default,
         purchases.p_alive,
         {%- for days in horizons %}
         purchases.expected_purchases_{{ days }}d,
@@ -67,6 +78,10 @@ final as (
         on
             histories.as_of_on = purchases.as_of_on
             and histories.customer_id = purchases.customer_id
+    inner join fitted
+        on
+            purchases.as_of_on = fitted.as_of_on
+            and purchases.model_id = fitted.model_id
     left join spends
         on histories.as_of_on = spends.as_of_on
 

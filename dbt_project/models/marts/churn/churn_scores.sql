@@ -25,6 +25,7 @@ scored as (
         scores.customer_id,
         scores.model_id,
         scores.as_of_on,
+        scores.is_default,
         scores.p_alive,
         {%- for days in horizons %}
         scores.expected_purchases_{{ days }}d,
@@ -42,7 +43,7 @@ final as (
         scored.customer_id,
         scored.model_id,
         scored.as_of_on,
-        scored.model_id = '{{ var("forecast_models")[0] }}' as is_default,
+        scored.is_default,
         scored.p_alive,
         {%- for days in horizons %}
         scored.expected_purchases_{{ days }}d,

@@ -25,8 +25,7 @@ models as (
         model_id,
         model_family,
         case when model_family = 'gamma_gamma' then 'spend' else 'purchases' end as purpose,
-        refusal is null
-        and (model_family = 'gamma_gamma' or model_id = '{{ var("forecast_models")[0] }}') as is_chosen,
+        is_default or (model_family = 'gamma_gamma' and refusal is null) as is_chosen,
         {%- for parameter in parameters %}
         {{ parameter }},
         {%- endfor %}
