@@ -31,9 +31,9 @@ MODELS = (BOOSTED_TREES, P_ALIVE, RECENCY)
 SILENCE = "silence_ratio"
 """The feature that the simple models go by."""
 LEAST_KNOWN = 0.5
-"""Share of a date's customers of whom it must be known what became of them, for the date to be learnt from. Of those
-with short thresholds it is known first, and they are not like the others: on CDNOW, of three months ago it is known of
-867 customers, none of whom had bought only once, as six in ten of all had."""
+"""Share of a date's customers of whom it must be known what became of them, for the date to be learnt from and chosen
+by. Of those with short thresholds it is known first, and they are not like the others: on CDNOW, of three months ago it
+is known of 867 customers, none of whom had bought only once, as six in ten of all had."""
 BATCH = 100_000
 """Customers who are scored at a time."""
 _CERTAIN = 1e-3
@@ -183,9 +183,7 @@ def learn_risk(connection: duckdb.DuckDBPyConnection, on_step: OnStep | None = N
     """Learns, judges and chooses the models of risk, scores all customers of the current date, and writes the tables.
 
     Reasons are given of customers whose risk is above the mean: by SHAP values, which cost a hundred times what the
-    risk costs.
-
-    Nothing is learnt where no model of purchases was asked for.
+    risk costs. Nothing is learnt where no model of purchases was asked for.
 
     Args:
         connection: to the warehouse, with the fits of the models of purchases.
@@ -203,6 +201,7 @@ def learn_risk(connection: duckdb.DuckDBPyConnection, on_step: OnStep | None = N
     models: list[LearntModel] = []
     measures: list[Measures] = []
     now: dict[str, LearntModel] = {}
+    mostly_known: list[date] = []
     with replaced(connection, RISK_TABLES):
         with timed("risk_models"):
             _gather(connection)
@@ -213,12 +212,13 @@ def learn_risk(connection: duckdb.DuckDBPyConnection, on_step: OnStep | None = N
             made = [model for model in learnt if model.scorer]
             if when.is_current:
                 now = {model.model_id: model for model in made}
+                mostly_known = _usable_dates(connection, when.as_of_on)
             else:
                 with timed("risk_quality"):
                     measures += _judged(connection, when.as_of_on, made)
             models += learnt
             say(f"as of {when.as_of_on}: {', '.join(model.model_id for model in made) or learnt[0].refusal}")
-        choice = choose(measures, now)
+        choice = choose([found for found in measures if found.as_of_on in mostly_known], now)
         for model in models:
             connection.execute(
                 "insert into forecast.risk_models values (?, ?, ?, ?, ?, ?)",
@@ -267,7 +267,7 @@ def learn(connection: duckdb.DuckDBPyConnection, as_of_on: date, purchases: Sequ
         lacking = (
             f"No model of purchases has a fit as of {as_of_on}."
             if now is None
-            else (f"The model {family} has no fit as of {calibrated_on}.")
+            else f"The model {family} has no fit as of {calibrated_on}."
         )
         p_alive = LearntModel(as_of_on, P_ALIVE, refusal=lacking)
     else:
@@ -289,7 +289,7 @@ def choose(measures: Collection[Measures], available: Collection[str]) -> Choice
     judged = {(found.model_id, found.as_of_on): found for found in measures if not np.isnan(found.auc)}
     on = sorted(when for name, when in judged if name == BOOSTED_TREES and (simple, when) in judged)
     if not on:
-        return Choice(simple, f"{BOOSTED_TREES} and {simple} were judged on no date of the past")
+        return Choice(simple, f"{BOOSTED_TREES} and {simple} were judged on no past date of which most is known")
     auc, brier, auc_of_simple, brier_of_simple = (
         float(np.mean([getattr(judged[name, when], measure) for when in on]))
         for name in (BOOSTED_TREES, simple)
