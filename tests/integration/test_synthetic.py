@@ -12,7 +12,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from expectations import catalog
 from orchestration.lib import inputs, loading
+from orchestration.lib.forecast import churn_risk, purchase_fits
 from orchestration.lib.mapping import load_mapping
 from orchestration.lib.settings import Settings
 from orchestration.synthetic.dirt import DEFECTS, planted
@@ -36,8 +38,10 @@ class Loaded:
         return self.connection.execute(sql).fetchall()
 
 
-def loaded(world: World, folder: Path, marts: tuple[str, ...] = ("core", "quality")) -> Loaded:
-    """Generates, loads and builds the marts of these domains."""
+def loaded(
+    world: World, folder: Path, marts: tuple[str, ...] = ("core", "quality"), *, is_fitted: bool = False
+) -> Loaded:
+    """Generates, loads and builds the marts of these domains, with forecasts if they are to be fitted."""
     made = generate(world, folder / "world")
     settings = Settings(home=folder / "home", dataset="synthetic", mapping_path=made.mapping)
     mapping = load_mapping(made.mapping)
@@ -47,7 +51,13 @@ def loaded(world: World, folder: Path, marts: tuple[str, ...] = ("core", "qualit
     for path in sorted((folder / "world" / "truth").glob("*.parquet")):
         connection.execute(f"create view truth.{path.stem} as from '{path}'")
     project = compiled(json.dumps(mapping.dbt_vars(), default=str))
-    project.build(connection, only=("staging", "intermediate", *(f"marts/{domain}" for domain in marts)))
+    domains = tuple(f"marts/{domain}" for domain in marts)
+    project.build(connection, only=("staging", "intermediate", *domains))
+    if is_fitted:
+        families = catalog.project_variables()["forecast_models"]
+        purchase_fits.write(connection, purchase_fits.fit(connection, families, 100), clv_months=36)
+        churn_risk.learn_risk(connection)
+        project.build(connection, only=("intermediate", *domains))
     return Loaded(world, connection)
 
 

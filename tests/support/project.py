@@ -53,6 +53,10 @@ class CompiledProject:
         for schema in MART_SCHEMAS:
             connection.execute(f"create schema if not exists marts.{schema}")
         connection.execute(self.preparation)
+        # Without fits there are no forecasts; what was fitted stays.
+        connection.execute("create schema if not exists forecast")
+        for name, columns in tables.TABLES.items():
+            connection.execute(f"create table if not exists forecast.{name} {columns}")
         for node in [*self.seeds, *self.models]:
             if node in self.seeds or node.folder.startswith(only):
                 kind = "view" if node.is_view else "table"
