@@ -8,7 +8,7 @@ import pytest
 
 from orchestration.lib.dbt import BuildOutcome, NodeOutcome
 from orchestration.lib.publishing import RunStep
-from orchestration.lib.run_state import RunState
+from orchestration.lib.run_state import RunState, fit_id
 
 MODEL, TEST = "model.tenure.fct_orders", "test.tenure.unique_order_id.1"
 
@@ -150,3 +150,13 @@ def test_the_kind_of_a_run_is_its_own(state: RunState) -> None:
     record = RunState.read(state.path.parent).record()
     assert (record.run_id, record.kind) == ("run-2", "backfill 2024-02-01 to 2024-02-29")
     assert [(run.run_id, run.kind) for run in record.earlier] == [("run-1", "run"), ("run-3", "full refresh")]
+
+
+def test_a_fit_belongs_to_what_must_be_there(tmp_path: Path) -> None:
+    state = RunState.read(tmp_path)
+    with state.loading("a", "run"):
+        state.record_load({})
+    assert state.obstacles([fit_id("risk_scores")], []) == ["not built since the last load: risk_scores"]
+    state.suites = {"orders": []}
+    state.record_fits(["risk_scores"])
+    assert state.obstacles([fit_id("risk_scores")], ["orders"]) == ["not checked since the last build: orders"]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from orchestration.lib.forecast.churn_risk import LearntModel, Measures
     from orchestration.lib.forecast.scoring import FittedModel
 
+_PARAMETERS = "parameters ± standard errors"
 _DATES, _HISTORIES, _FEATURES, _OUTCOMES = (
     dg.AssetKey(["intermediate", f"int_forecast_{name}"]) for name in ("dates", "histories", "features", "outcomes")
 )
@@ -146,18 +147,16 @@ def _results(rows: Mapping[str, int], metadata: Mapping[str, Mapping[str, Any]])
 
 
 def _fit_row(model: "FittedModel") -> dict[str, Any]:
-    fit = model.fit
+    row: dict[str, Any] = {"as of": model.as_of_on, "model": model.family}
+    if (fit := model.fit) is None:
+        return {**row, _PARAMETERS: "", "log-likelihood": "", "customers": "", "refusal": model.refusal}
+    parameters = (f"{name} = {value:.4g} ± {fit.standard_errors[name]:.2g}" for name, value in fit.parameters.items())
     return {
-        "as of": model.as_of_on,
-        "model": model.family,
-        "parameters ± standard errors": ", ".join(
-            f"{name} = {value:.4g} ± {fit.standard_errors[name]:.2g}" for name, value in fit.parameters.items()
-        )
-        if fit
-        else "",
-        "log-likelihood": f"{fit.log_likelihood:,.1f}" if fit else "",
-        "customers": f"{fit.customer_count:,}" if fit else "",
-        "refusal": model.refusal or "",
+        **row,
+        _PARAMETERS: ", ".join(parameters),
+        "log-likelihood": f"{fit.log_likelihood:,.1f}",
+        "customers": f"{fit.customer_count:,}",
+        "refusal": "",
     }
 
 

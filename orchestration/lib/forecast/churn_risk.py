@@ -215,7 +215,7 @@ def learn_risk(connection: duckdb.DuckDBPyConnection, on_step: OnStep | None = N
                 mostly_known = _usable_dates(connection, when.as_of_on)
             else:
                 with timed("risk_quality"):
-                    measures += _judged(connection, when.as_of_on, made)
+                    measures += _judged(connection, when.as_of_on, learnt)
             models += learnt
             say(f"as of {when.as_of_on}: {', '.join(model.model_id for model in made) or learnt[0].refusal}")
         choice = choose([found for found in measures if found.as_of_on in mostly_known], now)
@@ -370,37 +370,34 @@ def _only(reason: int, count: int) -> Integers:
 def _judged(connection: duckdb.DuckDBPyConnection, as_of_on: date, models: Collection[LearntModel]) -> list[Measures]:
     """Writes the risks of a past date's customers, and how good they were."""
     customers = _read(connection, f"as_of_on = date '{as_of_on}' and lost is not null")
+    lost, everybody = customers.lost, np.ones(len(customers.lost))
     found = []
     for model in models:
-        if model.scorer is None or not len(customers.place):
+        if model.scorer is None or not len(lost):
             continue
-        forecast, lost, everybody = model.scorer.risk(customers), customers.lost, np.ones(len(customers.place))
-        _insert_scores(connection, model.model_id, customers, forecast, np.zeros((len(forecast), _REASONS), int))
-        measures = Measures(
-            as_of_on,
-            model.model_id,
-            len(forecast),
-            *(measure(forecast, lost, everybody) for measure in (quality.auc, quality.brier, quality.lift)),
-        )
-        found.append(measures)
+        forecast = model.scorer.risk(customers)
+        _insert_scores(connection, model.model_id, customers, forecast, np.zeros((len(lost), _REASONS), int))
+        auc, brier, lift = (of(forecast, lost, everybody) for of in (quality.auc, quality.brier, quality.lift))
+        found.append(Measures(as_of_on, model.model_id, len(lost), auc, brier, lift))
         rows = [
-            ("churners", "all", forecast.sum(), lost.sum(), measures.customer_count),
-            ("auc", "all", None, measures.auc, measures.customer_count),
-            ("brier", "all", None, measures.brier, measures.customer_count),
-            ("lift_top_decile", "all", None, measures.lift, measures.customer_count),
+            ("churners", "all", forecast.sum(), lost.sum(), len(lost)),
+            ("auc", "all", None, _known(auc), len(lost)),
+            ("brier", "all", None, brier, len(lost)),
+            ("lift_top_decile", "all", None, _known(lift), len(lost)),
             *(
                 ("churn_calibration", f"{number:02}", bin_.forecast, bin_.actual, bin_.count)
                 for number, bin_ in enumerate(quality.calibration(forecast, lost, everybody), start=1)
             ),
         ]
         connection.executemany(
-            # Of one kind of customers only there is no AUC and no lift.
-            "insert into forecast.risk_quality select ?, ?, ?, ?, ?, case when not isnan(actual) then actual end, ? "
-            "from (select cast(? as double) as actual)",
-            [[as_of_on, model.model_id, measure, name, expected, count, actual]
-             for measure, name, expected, actual, count in rows],
-        )  # fmt: skip
+            "insert into forecast.risk_quality values (?, ?, ?, ?, ?, ?, ?)",
+            [(as_of_on, model.model_id, *row) for row in rows],
+        )
     return found
+
+
+def _known(figure: float) -> float | None:
+    return None if np.isnan(figure) else figure
 
 
 def _score(connection: duckdb.DuckDBPyConnection, model: LearntModel, on_step: OnStep) -> None:
@@ -416,7 +413,8 @@ def _score(connection: duckdb.DuckDBPyConnection, model: LearntModel, on_step: O
         customers = _read(connection, batch)
         above = forecast > mean
         reasons = np.zeros((len(forecast), _REASONS), int)
-        reasons[above] = model.scorer.reasons(customers.features[above])
+        if above.any():
+            reasons[above] = model.scorer.reasons(customers.features[above])
         _insert_scores(connection, model.model_id, customers, forecast, reasons)
         on_step(f"{model.model_id}: {min(number * BATCH, end - first):,} of {end - first:,} customers scored")
 

@@ -95,7 +95,7 @@ class RiskModel:
     def reasons(self, features: Floats, most: int = 3) -> Integers:
         """Features that raise each customer's risk most, by SHAP values: customers × `most`, the strongest first.
 
-        Numbers from 1 of places in `names`, 0 where fewer features raise it. A thousand times the cost of the risk.
+        Numbers from 1 of places in `names`, 0 where fewer features raise it. A hundred times the cost of the risk.
         """
         contributions = np.asarray(self.booster.predict(features, pred_contrib=True))[:, :-1] * np.sign(self.line.slope)
         order = np.argsort(-contributions, axis=1, kind="stable")[:, :most]
