@@ -12,6 +12,7 @@ import duckdb
 import yaml
 
 from orchestration.lib import inputs, loading
+from orchestration.lib.forecast import tables
 from orchestration.lib.loading import LoadReport
 from orchestration.lib.mapping import Mapping, load_mapping
 from orchestration.lib.settings import Settings
@@ -59,10 +60,11 @@ class Shop:
     def staged(
         self, *, only: tuple[str, ...] = ("staging", "intermediate", "marts/core", "marts/quality")
     ) -> duckdb.DuckDBPyConnection:
-        """Loads, runs the staging, intermediate, core and quality models, and connects to both files."""
+        """Loads, runs the staging, intermediate, core and quality models without fits, and connects to both files."""
         self.load()
         connection = duckdb.connect(str(self.settings.warehouse_path))
         connection.execute(f"set TimeZone = 'UTC'; attach '{self.settings.marts_path}' as marts")
+        tables.create(connection, tables.TABLES)
         project = compiled(json.dumps(self.mapping.dbt_vars(), default=str))
         project.build(connection, only=only)
         return connection
