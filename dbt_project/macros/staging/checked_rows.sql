@@ -236,10 +236,10 @@ final as (
         coalesce(candidates.reason, judged.reason) as reason,
         judged.reason is not null as is_conflict
     from candidates
+    -- By equality alone: a condition on one side makes DuckDB compare all rows with all (1.6 million orders, 156 s).
     left join judged
         on
-            candidates.reason is null
-            and candidates.source_row = judged.source_row
+            candidates.source_row = judged.source_row
             and candidates.source_file = judged.source_file
 
 )
