@@ -33,6 +33,7 @@ class Loaded:
 
     world: World
     connection: duckdb.DuckDBPyConnection
+    mapping: Path
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return self.connection.execute(sql).fetchall()
@@ -58,7 +59,7 @@ def loaded(
         purchase_fits.write(connection, purchase_fits.fit(connection, families, 100), clv_months=36)
         churn_risk.learn_risk(connection)
         project.build(connection, only=("intermediate", *domains))
-    return Loaded(world, connection)
+    return Loaded(world, connection, made.mapping)
 
 
 @pytest.fixture(scope="module", params=["mixed", "csv", "parquet"])
@@ -250,3 +251,12 @@ def test_wallets_hold_what_was_spent_with_us(shop: Loaded) -> None:
         where found.wallet_amount > known.wallet_amount + 0.05 or found.own_amount > known.own_amount"""
     )
     assert own == []
+
+
+def test_no_model_compares_all_rows_with_all(shop: Loaded) -> None:
+    """What DuckDB plans where a join has no equality, or an outer one has a condition on one side alone."""
+    project = compiled(json.dumps(load_mapping(shop.mapping).dbt_vars(), default=str))
+    built = [node for node in project.models if node.folder.startswith(("staging", "intermediate"))]
+    plans = {node.name: shop.rows(f"explain {node.sql}")[0][1] for node in built}
+    # With the one row of the data's bounds.
+    assert [name for name, plan in plans.items() if "BLOCKWISE_NL_JOIN" in plan] == ["int_identities_in_force"]

@@ -23,23 +23,31 @@ resolutions as (
 ),
 
 -- A resolution that names no complaint settles all that the customer had until then.
+settled as (
+
+    select
+        complaints.interaction_id,
+        min(resolutions.business_date) as resolved_on
+    from complaints
+    inner join resolutions
+        on
+            complaints.customer_id = resolutions.customer_id
+            and complaints.occurred_at <= resolutions.occurred_at
+            and complaints.interaction_id = coalesce(resolutions.related_id, complaints.interaction_id)
+    group by complaints.interaction_id
+
+),
+
 final as (
 
     select
         complaints.interaction_id,
         complaints.customer_id,
         complaints.business_date as complained_on,
-        min(resolutions.business_date) as resolved_on
+        settled.resolved_on
     from complaints
-    left join resolutions
-        on
-            complaints.customer_id = resolutions.customer_id
-            and complaints.occurred_at <= resolutions.occurred_at
-            and complaints.interaction_id = coalesce(resolutions.related_id, complaints.interaction_id)
-    group by
-        complaints.interaction_id,
-        complaints.customer_id,
-        complaints.business_date
+    left join settled
+        on complaints.interaction_id = settled.interaction_id
 
 )
 

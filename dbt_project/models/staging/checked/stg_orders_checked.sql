@@ -13,7 +13,7 @@
             from_currency,
             cast(rate as decimal(18, 8)) as rate,
             cast(valid_from as timestamp) as valid_from,
-            cast(lead(valid_from) over (
+            cast(lead(valid_from, 1, cast('9999-12-31' as date)) over (
                 partition by from_currency
                 order by valid_from nulls first
             ) as timestamp) as valid_to
@@ -23,7 +23,7 @@
         on
             orders.currency = rates.from_currency
             and orders.ordered_at >= rates.valid_from
-            and (orders.ordered_at < rates.valid_to or rates.valid_to is null)
+            and orders.ordered_at < rates.valid_to
 ) as priced
 {%- endset -%}
 {{ checked_rows(
