@@ -144,6 +144,8 @@ orders:
 refunds:
   from: refunds
   columns: {{refund_id: refund_id, order_id: order_id, refunded_at: refunded_at, amount: amount}}
+# Nobody here ever leaves, so that there is nothing to forecast; forecasts have a benchmark of their own.
+vars: {{forecast_models: []}}
 """
     )
     return path
