@@ -3,7 +3,7 @@
 with data_window as (
 
     select * from {{ ref('int_data_window') }}
-    where data_end_on is not null
+    where data_end_on is not null and {{ 'true' if var('forecast_models') else 'false' }}
 
 ),
 
