@@ -209,3 +209,10 @@ def test_the_choice(
     found = choose([*measured(BOOSTED_TREES, *trees), *measured(P_ALIVE, *simple)], available)
     assert found.model_id == chosen
     assert found.why
+
+
+def test_reasons_are_of_the_highest_risks_above_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    risks = np.array([0.9, 0.1, 0.8, 0.1, 0.7, 0.1])
+    assert churn_risk._high(risks) == pytest.approx(0.45)
+    monkeypatch.setattr(churn_risk, "EXPLAINED", 3)
+    assert [risk for risk in risks if risk > churn_risk._high(risks)] == [0.9, 0.8]

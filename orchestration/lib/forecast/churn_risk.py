@@ -36,6 +36,8 @@ by. Of those with short thresholds it is known first, and they are not like the 
 is known of 867 customers, none of whom had bought only once, as six in ten of all had."""
 BATCH = 100_000
 """Customers who are scored at a time."""
+EXPLAINED = 100_000
+"""Customers, those with the highest risks, of whom reasons are given: a minute's work."""
 _CERTAIN = 1e-3
 """P(alive) is taken to be at least so far from 0 and 1: BG/NBD says 1 of everybody without a repeat."""
 _REASONS = 3
@@ -182,8 +184,8 @@ class LearntRisk:
 def learn_risk(connection: duckdb.DuckDBPyConnection, on_step: OnStep | None = None) -> LearntRisk:
     """Learns, judges and chooses the models of risk, scores all customers of the current date, and writes the tables.
 
-    Reasons are given of customers whose risk is above the mean: by SHAP values, which cost a hundred times what the
-    risk costs. Nothing is learnt where no model of purchases was asked for.
+    Reasons are given of customers whose risk is above the mean, of at most `EXPLAINED` of them: by SHAP values, which
+    cost a hundred times what the risk costs. Nothing is learnt where no model of purchases was asked for.
 
     Args:
         connection: to the warehouse, with the fits of the models of purchases.
@@ -401,22 +403,28 @@ def _known(figure: float) -> float | None:
 
 
 def _score(connection: duckdb.DuckDBPyConnection, model: LearntModel, on_step: OnStep) -> None:
-    """Writes the risks of all customers of a date, in batches, and why they are high where they are above the mean."""
+    """Writes the risks of all customers of a date, in batches, and why the highest of those above the mean are so."""
     assert model.scorer is not None
     as_of = f"as_of_on = date '{model.as_of_on}'"
     row = connection.execute(f"select min(place), max(place) + 1 from risk_customers where {as_of}").fetchone()
     first, end = row if row and row[0] is not None else (0, 0)
     batches = [f"place >= {start} and place < {min(start + BATCH, end)}" for start in range(first, end, BATCH)]
     risks = [model.scorer.risk(_read(connection, batch)) for batch in batches]
-    mean = np.concatenate(risks).mean() if risks else 0.0
+    high = _high(np.concatenate(risks)) if risks else 0.0
     for number, (batch, forecast) in enumerate(zip(batches, risks, strict=True), start=1):
         customers = _read(connection, batch)
-        above = forecast > mean
+        above = forecast > high
         reasons = np.zeros((len(forecast), _REASONS), int)
         if above.any():
             reasons[above] = model.scorer.reasons(customers.features[above])
         _insert_scores(connection, model.model_id, customers, forecast, reasons)
         on_step(f"{model.model_id}: {min(number * BATCH, end - first):,} of {end - first:,} customers scored")
+
+
+def _high(risks: Floats) -> float:
+    """The risk above which reasons are given: the mean, or one above which there are fewer than `EXPLAINED`."""
+    mean = float(risks.mean())
+    return mean if len(risks) < EXPLAINED else max(mean, float(np.partition(risks, -EXPLAINED)[-EXPLAINED]))
 
 
 def _insert_scores(
