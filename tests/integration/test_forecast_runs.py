@@ -66,10 +66,10 @@ def test_what_is_pending_waits_for_both_phases(shop: Shop) -> None:
 
 
 def write_alike(shop: Shop) -> None:
-    """A hundred and twenty customers who buy every ninth day, of whom a model of purchases finds no spread of rates."""
+    """240 customers who buy every ninth day, of whom a model of purchases finds no spread of rates."""
     rows = [
         f"{customer}-{visit},c{customer},{date(2024, 1, 1) + timedelta(days=9 * visit)},{visit + customer % 7}.50"
-        for customer in range(120)
+        for customer in range(240)
         for visit in range(11)
     ]
     shop.write("orders.csv", "\n".join(["id,customer,at,total", *rows]) + "\n")
