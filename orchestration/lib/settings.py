@@ -62,6 +62,10 @@ class Settings:
     def dbt_dir(self) -> Path:
         return PROJECT_ROOT / "dbt_project"
 
+    @property
+    def seeds_dir(self) -> Path:
+        return PROJECT_ROOT / "seeds"
+
     @cached_property
     def work_dir(self) -> Path:
         return self.home / "work" / self.dataset

@@ -133,8 +133,9 @@ def test_columns_are_named_by_their_kind() -> None:
     kinds = {
         "boolean": r"(is|has)_\w+",
         "timestamp": r"\w+_at",
-        "date": r"(\w+_)?(on|month|date)",
-        "decimal(18, 2)": AMOUNT,
+        # An interval's two ends are named as in the contract.
+        "date": r"(\w+_)?(on|month|date)|valid_(from|to)",
+        "decimal(18, 2)": rf"{AMOUNT}|amount_to_\w+",
         "double": rf"\w+_(rate|ratio|share|score)|score|quantity|{FORECAST}",
     }
     wrong = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -26,7 +26,7 @@ from orchestration.lib.settings import PROJECT_ROOT
 from orchestration.lib.sql import identifier, literal
 
 SCHEMAS = ("seeds", "staging", "intermediate")
-MART_SCHEMAS = ("core", "retention", "churn", "value", "quality")
+MART_SCHEMAS = ("core", "retention", "churn", "value", "tiers", "quality")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Node:
     relation: str
     is_view: bool
     sql: str
+    parents: frozenset[str] = frozenset()
+    """Names of the models that it reads."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,22 @@ class CompiledProject:
     preparation: str
     seeds: tuple[Node, ...] = field(repr=False)
     models: tuple[Node, ...] = field(repr=False)
+
+    def with_seeds(self, folder: Path) -> CompiledProject:
+        """The same with the seeds whose CSV file is in a folder from there."""
+        return replace(self, seeds=tuple(_seed_from(seed, folder) for seed in self.seeds))
+
+    def made_of(self, *models: str) -> CompiledProject:
+        """These models alone, and all that they read."""
+        by_name = {model.name: model for model in self.models}
+        wanted: set[str] = set()
+        pending = [*models]
+        while pending:
+            name = pending.pop()
+            if name not in wanted:
+                wanted.add(name)
+                pending += by_name[name].parents
+        return replace(self, models=tuple(model for model in self.models if model.name in wanted))
 
     def build(self, connection: duckdb.DuckDBPyConnection, *, only: tuple[str, ...] = ("",)) -> None:
         """Runs the models (those whose folder starts with one of `only`) where the schema `contract` is there."""
@@ -160,10 +178,18 @@ def _seed(node: dict[str, Any], root: Path) -> Node:
     return Node(node["name"], "seeds", _relation(node), False, sql)
 
 
+def _seed_from(seed: Node, folder: Path) -> Node:
+    path = folder / f"{seed.name}.csv"
+    if not path.exists():
+        return seed
+    return replace(seed, sql=re.sub(r"read_csv\('[^']*'", lambda _: f"read_csv({literal(str(path))}", seed.sql))
+
+
 def _model(node: dict[str, Any]) -> Node:
     folder = "/".join(node["fqn"][1:-1])
     is_view = node["config"]["materialized"] == "view"
-    return Node(node["name"], folder, _relation(node), is_view, node["compiled_code"])
+    parents = frozenset(key.split(".")[-1] for key in node["depends_on"]["nodes"] if key.startswith("model."))
+    return Node(node["name"], folder, _relation(node), is_view, node["compiled_code"], parents)
 
 
 def _relation(node: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from orchestration.lib import increments
 from orchestration.lib.dbt import PHASES, BuildOutcome, NodeOutcome, ParsedProject, Phase
 from orchestration.lib.progress import counted
 from orchestration.lib.running import Failure, TenureRun
+from orchestration.lib.tiers import rules
 
 _UNIQUE_ID = "dagster_dbt/unique_id"
 """Metadata under which dagster-dbt keeps dbt's id on each asset and check."""
@@ -94,6 +95,7 @@ def build(run: TenureRun, phase: Phase, selection: list[str] | None) -> BuildOut
     Nothing is pending any more when one run has built all phases whole, in their order.
     """
     run.progress.stage(phase.title)
+    rules.check(rules.in_folder(run.settings.seeds_dir))
     run.state.begin_build()
 
     def on_node(done: int, total: int, node: NodeOutcome) -> None:

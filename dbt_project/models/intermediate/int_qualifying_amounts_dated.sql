@@ -1,0 +1,150 @@
+with rules as (
+
+    select * from {{ ref('int_tier_rules_dated') }}
+
+),
+
+members as (
+
+    select * from {{ ref('int_members_enrolled') }}
+
+),
+
+purchase_days as (
+
+    select * from {{ ref('int_purchase_days') }}
+
+),
+
+refunds as (
+
+    select * from {{ ref('int_refunds_enriched') }}
+
+),
+
+data_window as (
+
+    select * from {{ ref('int_data_window') }}
+
+),
+
+windows as (
+
+    select distinct
+        program_id,
+        window_id,
+        window_type,
+        window_months,
+        is_history_counted
+    from rules
+
+),
+
+-- A refund takes money back; the order was one all the same.
+amounts as (
+
+    select
+        customer_id,
+        purchased_on,
+        purchased_on as happened_on,
+        gross_minor as spend_minor,
+        order_count,
+        1 as purchase_day_count,
+        0 as refund_minor
+    from purchase_days
+
+    union all
+
+    select
+        refunds.customer_id,
+        refunds.ordered_on as purchased_on,
+        greatest(refunds.business_date, refunds.ordered_on) as happened_on,
+        - refunds.refund_minor as spend_minor,
+        0 as order_count,
+        0 as purchase_day_count,
+        refunds.refund_minor
+    from refunds
+    inner join data_window
+        on
+            refunds.ordered_on <= data_window.data_end_on
+            and refunds.business_date <= data_window.data_end_on
+    where refunds.is_valid_sale and refunds.customer_id is not null
+
+),
+
+member_amounts as (
+
+    select
+        windows.window_id,
+        windows.window_type,
+        windows.window_months,
+        members.customer_id,
+        members.member_since_on,
+        amounts.purchased_on,
+        greatest(amounts.happened_on, members.member_since_on) as known_on,
+        amounts.spend_minor,
+        amounts.order_count,
+        amounts.purchase_day_count,
+        amounts.refund_minor
+    from amounts
+    inner join members
+        on amounts.customer_id = members.customer_id
+    inner join windows
+        on members.program_id = windows.program_id
+    where
+        amounts.purchased_on >= members.member_since_on
+        or (windows.is_history_counted and windows.window_type <> 'enrolment_anniversary')
+
+),
+
+-- Windows with an end are sums of their own, each begun at nothing; all moving ones of a member are one sum.
+numbered as (
+
+    select
+        *,
+        case window_type
+            when 'calendar_year' then cast(year(purchased_on) as bigint)
+            when 'enrolment_anniversary'
+                then cast({{ integer_quotient(whole_months_between('member_since_on', 'purchased_on'), 12) }} as bigint)
+            else 0
+        end as window_number
+    from member_amounts
+
+),
+
+dated as (
+
+    select
+        *,
+        case window_type
+            when 'calendar_months' then {{ next_month_start('known_on') }}
+            else known_on
+        end as counts_from_on,
+        case window_type
+            when 'rolling_months' then {{ add_months('purchased_on', 'window_months') }}
+            when 'calendar_months' then {{ add_months(next_month_start('purchased_on'), 'window_months') }}
+            when 'calendar_year' then {{ add_months(period_start('year', 'purchased_on'), 12) }}
+            when 'enrolment_anniversary' then {{ add_months('member_since_on', '12 * (window_number + 1)') }}
+        end as counts_until_on
+    from numbered
+
+),
+
+final as (
+
+    select
+        window_id,
+        customer_id,
+        window_number,
+        spend_minor,
+        order_count,
+        purchase_day_count,
+        refund_minor,
+        counts_from_on,
+        counts_until_on
+    from dated
+    where counts_until_on is null or counts_from_on < counts_until_on
+
+)
+
+select * from final

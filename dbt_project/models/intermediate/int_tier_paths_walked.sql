@@ -1,0 +1,266 @@
+with granted as (
+
+    select * from {{ ref('int_tiers_granted') }}
+
+),
+
+members as (
+
+    select * from {{ ref('int_members_enrolled') }}
+
+),
+
+overrides as (
+
+    select * from {{ ref('int_tier_overrides_resolved') }}
+
+),
+
+-- Per level the times in which it is granted without a gap, from all that overlaps or touches.
+reached as (
+
+    select
+        program_id,
+        customer_id,
+        level_rank,
+        granted_from_on,
+        coalesce(granted_until_on, {{ forever() }}) as granted_until_on,
+        max(coalesce(granted_until_on, {{ forever() }})) over (
+            partition by program_id, customer_id, level_rank
+            order by granted_from_on, coalesce(granted_until_on, {{ forever() }})
+            rows between unbounded preceding and 1 preceding
+        ) as reached_until_on
+    from granted
+
+),
+
+islands as (
+
+    select
+        *,
+        sum(case when granted_from_on <= reached_until_on then 0 else 1 end) over (
+            partition by program_id, customer_id, level_rank
+            order by granted_from_on, granted_until_on
+            rows between unbounded preceding and current row
+        ) as island_number
+    from reached
+
+),
+
+held as (
+
+    select
+        program_id,
+        customer_id,
+        level_rank,
+        min(granted_from_on) as held_from_on,
+        max(granted_until_on) as held_until_on
+    from islands
+    group by
+        program_id,
+        customer_id,
+        level_rank,
+        island_number
+
+),
+
+-- A tier's rank is the number of levels that are held: each adds one while it lasts. An override adds its rank and one,
+-- so that none is zero.
+steps as (
+
+    select
+        program_id,
+        customer_id,
+        member_since_on as changed_on,
+        0 as level_step,
+        0 as override_step
+    from members
+
+    union all
+
+    select
+        program_id,
+        customer_id,
+        held_from_on as changed_on,
+        1 as level_step,
+        0 as override_step
+    from held
+
+    union all
+
+    select
+        program_id,
+        customer_id,
+        held_until_on as changed_on,
+        -1 as level_step,
+        0 as override_step
+    from held
+    where held_until_on < {{ forever() }}
+
+    union all
+
+    select
+        program_id,
+        customer_id,
+        valid_from_on as changed_on,
+        0 as level_step,
+        tier_rank + 1 as override_step
+    from overrides
+
+    union all
+
+    select
+        program_id,
+        customer_id,
+        valid_to_on as changed_on,
+        0 as level_step,
+        -1 - tier_rank as override_step
+    from overrides
+    where valid_to_on is not null
+
+),
+
+days as (
+
+    select
+        program_id,
+        customer_id,
+        changed_on,
+        sum(level_step) as level_step,
+        sum(override_step) as override_step
+    from steps
+    group by
+        program_id,
+        customer_id,
+        changed_on
+
+),
+
+ranked as (
+
+    select
+        program_id,
+        customer_id,
+        changed_on,
+        cast(sum(level_step) over up_to_here as bigint) as earned_rank,
+        cast(nullif(sum(override_step) over up_to_here, 0) - 1 as bigint) as override_rank
+    from days
+    window up_to_here as (
+        partition by program_id, customer_id
+        order by changed_on
+        rows between unbounded preceding and current row
+    )
+
+),
+
+compared as (
+
+    select
+        program_id,
+        customer_id,
+        changed_on,
+        coalesce(override_rank, earned_rank) as tier_rank,
+        override_rank is not null as is_override,
+        lag(coalesce(override_rank, earned_rank)) over member_days as previous_rank,
+        lag(override_rank is not null) over member_days as is_after_override
+    from ranked
+    window member_days as (
+        partition by program_id, customer_id
+        order by changed_on
+    )
+
+),
+
+changes as (
+
+    select
+        program_id,
+        customer_id,
+        tier_rank,
+        previous_rank,
+        is_override,
+        is_after_override,
+        changed_on as held_from_on,
+        lead(changed_on) over (
+            partition by program_id, customer_id
+            order by changed_on
+        ) as held_until_on
+    from compared
+    where
+        tier_rank is distinct from previous_rank
+        or is_override is distinct from is_after_override
+
+),
+
+-- Why a level began and ended, where several grants did so on one day: purchases before rules before refunds.
+begun as (
+
+    select
+        program_id,
+        customer_id,
+        level_rank,
+        granted_from_on,
+        min(started_by) as started_by
+    from granted
+    group by
+        program_id,
+        customer_id,
+        level_rank,
+        granted_from_on
+
+),
+
+ended as (
+
+    select
+        program_id,
+        customer_id,
+        level_rank,
+        granted_until_on,
+        max(ended_by) as ended_by
+    from granted
+    where granted_until_on is not null
+    group by
+        program_id,
+        customer_id,
+        level_rank,
+        granted_until_on
+
+),
+
+final as (
+
+    select
+        changes.program_id,
+        changes.customer_id,
+        changes.tier_rank,
+        changes.previous_rank,
+        case
+            when changes.previous_rank is null then 'enrolled'
+            when changes.is_override then 'override'
+            when changes.is_after_override then 'override_ended'
+            when changes.tier_rank > changes.previous_rank and begun.started_by = 'reached' then 'upgraded'
+            when changes.tier_rank > changes.previous_rank then 'rule_changed'
+            when ended.ended_by = 'window_ended' then 'expired'
+            else ended.ended_by
+        end as change_reason,
+        changes.is_override,
+        changes.held_from_on,
+        changes.held_until_on
+    from changes
+    left join begun
+        on
+            changes.program_id = begun.program_id
+            and changes.customer_id = begun.customer_id
+            and changes.tier_rank = begun.level_rank
+            and changes.held_from_on = begun.granted_from_on
+    left join ended
+        on
+            changes.program_id = ended.program_id
+            and changes.customer_id = ended.customer_id
+            and changes.previous_rank = ended.level_rank
+            and changes.held_from_on = ended.granted_until_on
+
+)
+
+select * from final

@@ -1,0 +1,1 @@
+"""Member tiers: rules as data, checked before they are used."""
