@@ -40,9 +40,16 @@ class Loaded:
 
 
 def loaded(
-    world: World, folder: Path, marts: tuple[str, ...] = ("core", "quality"), *, is_fitted: bool = False
+def loaded(
+    world: World,
+    folder: Path,
+    marts: tuple[str, ...] = ("core", "quality"),
+    *,
+    is_fitted: bool = False,
+    seeds: Path | None = None,
 ) -> Loaded:
-    """Generates, loads and builds the marts of these domains, with forecasts if they are to be fitted."""
+    """Generates, loads and builds the marts of these domains, with forecasts if they are to be fitted, and with the seeds
+    of a folder in place of the project's."""
     made = generate(world, folder / "world")
     settings = Settings(home=folder / "home", dataset="synthetic", mapping_path=made.mapping)
     mapping = load_mapping(made.mapping)
@@ -52,6 +59,8 @@ def loaded(
     for path in sorted((folder / "world" / "truth").glob("*.parquet")):
         connection.execute(f"create view truth.{path.stem} as from '{path}'")
     project = compiled(json.dumps(mapping.dbt_vars(), default=str))
+    if seeds is not None:
+        project = project.with_seeds(seeds)
     domains = tuple(f"marts/{domain}" for domain in marts)
     project.build(connection, only=("staging", "intermediate", *domains))
     if is_fitted:

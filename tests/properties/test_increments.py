@@ -36,7 +36,9 @@ VISIT = st.tuples(
 )
 LINE = st.tuples(IDS, st.integers(1, 2), st.sampled_from(["shoes", "hats"]), st.sampled_from([100, 250]))
 MERGE = st.tuples(st.sampled_from(["a2", "b2", "c"]), st.sampled_from(["a", "b", "a2"]), st.sampled_from(["", "90"]))
-PERSON = st.tuples(st.sampled_from(["a", "b", "c", "a2", "z"]), st.sampled_from(["web", "shop", ""]))
+PERSON = st.tuples(
+    st.sampled_from(["a", "b", "c", "a2", "z"]), st.sampled_from(["web", "shop", ""]), st.one_of(st.just(""), DAYS)
+)
 
 # A delivery is a file by name: the same name again replaces what it had.
 FILES = st.one_of(
@@ -54,15 +56,15 @@ HEADERS = {
     "visits": "id,customer,at,kind",
     "lines": "order,line,category,cents",
     "merges": "old,new,until",
-    "people": "who,channel",
+    "people": "who,channel,joined",
     "erasures": "who",
 }
 # A load brings a few files, or is of the same files; a var may change with it; its build may stop after some models.
 CHANGES = st.sampled_from([None, None, None, 1, "2024-03-20"])
 STOPS = st.sampled_from(
     [None, None, None, "stg_orders_checked", "int_purchase_days", "int_customer_periods", "int_cohort_days_summed",
-     "int_growth_summed", "int_revenue_intervals_summed", "retention_cohorts", "int_forecast_features",
-     "int_forecast_scores"]
+     "int_growth_summed", "int_revenue_intervals_summed", "int_tiers_qualified", "retention_cohorts",
+     "int_forecast_features", "int_forecast_scores"]
 )  # fmt: skip
 LOADS = st.lists(st.tuples(st.lists(FILES, max_size=3), CHANGES, STOPS), min_size=2, max_size=4)
 FIRST_ORDERS = st.lists(ORDER, min_size=3, max_size=8)
@@ -79,7 +81,7 @@ def content(name: str, rows: list[tuple[Any, ...]]) -> str:
         values = list(row)
         if kind == "orders":
             values[2], values[4] = day(values[2]), day(values[4]) if values[4] else ""
-        elif kind in ("refunds", "visits", "merges"):
+        elif kind in ("refunds", "visits", "merges", "people"):
             values[2] = day(values[2])
         lines.append(",".join(map(str, values)))
     return "\n".join(lines) + "\n"
@@ -120,7 +122,10 @@ class Warehouse:
                 "from": "merges",
                 "columns": {"alias_id": "old", "customer_id": "new", "valid_to": "until"},
             },
-            customers={"from": "people", "columns": {"customer_id": "who", "acquisition_channel": "channel"}},
+            customers={
+                "from": "people",
+                "columns": {"customer_id": "who", "acquisition_channel": "channel", "enrolled_at": "joined"},
+            },
             erasures={"from": "erasures", "columns": {"customer_id": "who", "requested_at": "'2024-06-01'"}},
             **more,
         )  # fmt: skip

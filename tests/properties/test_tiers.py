@@ -201,7 +201,16 @@ def cases(draw: st.DrawFn) -> Case:
         for customer, days in draw(st.dictionaries(st.sampled_from(CUSTOMERS), DAYS)).items()
     }
     contract["customers"] = [{"customer_id": c, "enrolled_at": at_noon(on)} for c, on in enrolled.items()]
-    contract["interactions"] = [{"interaction_id": 1, "interaction_type": "visit", "occurred_at": at_noon(data_end)}]
+    # Enrolment comes with the customers or as an interaction; one of these may not move the watermark.
+    by_interaction = {c for c in draw(st.sets(st.sampled_from(CUSTOMERS))) if enrolled.get(c, date.max) <= data_end}
+    for row in contract["customers"]:
+        if row["customer_id"] in by_interaction:
+            row["enrolled_at"] = None
+    contract["interactions"] = [
+        {"interaction_id": 1, "interaction_type": "visit", "occurred_at": at_noon(data_end)},
+        *({"interaction_id": c, "customer_id": c, "interaction_type": "enrolled", "occurred_at": at_noon(enrolled[c])}
+          for c in sorted(by_interaction)),
+    ]  # fmt: skip
     return Case(orders, refunds, enrolled, data_end, [draw(programs("one")), draw(programs("two"))], contract)
 
 

@@ -300,7 +300,7 @@ def members(
 ) -> Iterator[Member]:
     """Everybody who is a member by the end of the data. Orders after it are not known yet."""
     known = [order for order in orders if order.on <= data_end]
-    given_back = [refund for refund in refunds if refund.on <= data_end and refund.order in known]
+    given_back = [refund for refund in refunds if refund.order in known]
     joined: dict[str, date] = dict(enrolled)
     if program.membership == "purchasers":
         joined = {}

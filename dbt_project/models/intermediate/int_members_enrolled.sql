@@ -10,15 +10,15 @@ customers as (
 
 ),
 
-purchases as (
+interactions as (
 
-    select * from {{ ref('int_customer_purchases') }}
+    select * from {{ ref('int_interactions_enriched') }}
 
 ),
 
-data_window as (
+purchases as (
 
-    select * from {{ ref('int_data_window') }}
+    select * from {{ ref('int_customer_purchases') }}
 
 ),
 
@@ -35,37 +35,44 @@ programs as (
 joined as (
 
     select
-        programs.program_id,
-        customers.customer_id,
-        programs.program_start_on,
-        customers.enrolled_on as joined_on
+        customer_id,
+        'enrolled' as membership,
+        enrolled_on as joined_on
     from customers
-    inner join programs
-        on programs.membership = 'enrolled'
-    where customers.enrolled_on is not null
+    where enrolled_on is not null
 
     union all
 
     select
-        programs.program_id,
-        purchases.customer_id,
-        programs.program_start_on,
-        purchases.first_purchased_on as joined_on
+        customer_id,
+        'enrolled' as membership,
+        business_date as joined_on
+    from interactions
+    where interaction_type = 'enrolled' and customer_id is not null
+
+    union all
+
+    select
+        customer_id,
+        'purchasers' as membership,
+        first_purchased_on as joined_on
     from purchases
-    inner join programs
-        on programs.membership = 'purchasers'
 
 ),
 
 final as (
 
     select
-        joined.program_id,
+        programs.program_id,
         joined.customer_id,
-        greatest(joined.joined_on, joined.program_start_on) as member_since_on
+        greatest(min(joined.joined_on), programs.program_start_on) as member_since_on
     from joined
-    cross join data_window
-    where greatest(joined.joined_on, joined.program_start_on) <= data_window.data_end_on
+    inner join programs
+        on joined.membership = programs.membership
+    group by
+        programs.program_id,
+        joined.customer_id,
+        programs.program_start_on
 
 )
 

@@ -13,12 +13,14 @@ members as (
 purchase_days as (
 
     select * from {{ ref('int_purchase_days') }}
+    where {{ is_affected('customer') }}
 
 ),
 
 refunds as (
 
     select * from {{ ref('int_refunds_enriched') }}
+    where {{ is_affected('customer') }}
 
 ),
 
@@ -40,7 +42,7 @@ windows as (
 
 ),
 
--- A refund takes money back; the order was one all the same.
+-- A refund takes money back; the order was one all the same. One that is dated after the watermark counts from then on.
 amounts as (
 
     select
@@ -65,9 +67,7 @@ amounts as (
         refunds.refund_minor
     from refunds
     inner join data_window
-        on
-            refunds.ordered_on <= data_window.data_end_on
-            and refunds.business_date <= data_window.data_end_on
+        on refunds.ordered_on <= data_window.data_end_on
     where refunds.is_valid_sale and refunds.customer_id is not null
 
 ),

@@ -1,22 +1,26 @@
 with granted as (
 
     select * from {{ ref('int_tiers_granted') }}
+    where {{ is_affected('customer') }}
 
 ),
 
 members as (
 
     select * from {{ ref('int_members_enrolled') }}
+    where {{ is_affected('customer') }}
 
 ),
 
 overrides as (
 
     select * from {{ ref('int_tier_overrides_resolved') }}
+    where {{ is_affected('customer') }}
 
 ),
 
--- Per level the times in which it is granted without a gap, from all that overlaps or touches.
+-- Per level the times in which it is granted without a gap, from all that overlaps or touches: one begins where nothing before reaches
+-- to, and ends with the farthest that is reached before the next.
 reached as (
 
     select
@@ -24,26 +28,15 @@ reached as (
         customer_id,
         level_rank,
         granted_from_on,
-        coalesce(granted_until_on, {{ forever() }}) as granted_until_on,
         max(coalesce(granted_until_on, {{ forever() }})) over (
             partition by program_id, customer_id, level_rank
-            order by granted_from_on, coalesce(granted_until_on, {{ forever() }})
+            order by granted_from_on, rule_version, tier_rank
             rows between unbounded preceding and 1 preceding
-        ) as reached_until_on
-    from granted
-
-),
-
-islands as (
-
-    select
-        *,
-        sum(case when granted_from_on <= reached_until_on then 0 else 1 end) over (
+        ) as reached_until_on,
+        max(coalesce(granted_until_on, {{ forever() }})) over (
             partition by program_id, customer_id, level_rank
-            order by granted_from_on, granted_until_on
-            rows between unbounded preceding and current row
-        ) as island_number
-    from reached
+        ) as last_until_on
+    from granted
 
 ),
 
@@ -53,14 +46,16 @@ held as (
         program_id,
         customer_id,
         level_rank,
-        min(granted_from_on) as held_from_on,
-        max(granted_until_on) as held_until_on
-    from islands
-    group by
-        program_id,
-        customer_id,
-        level_rank,
-        island_number
+        granted_from_on as held_from_on,
+        coalesce(
+            lead(reached_until_on) over (
+                partition by program_id, customer_id, level_rank
+                order by granted_from_on
+            ),
+            last_until_on
+        ) as held_until_on
+    from reached
+    where reached_until_on is null or reached_until_on < granted_from_on
 
 ),
 

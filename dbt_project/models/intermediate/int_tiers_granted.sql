@@ -1,6 +1,7 @@
 with qualified as (
 
     select * from {{ ref('int_tiers_qualified') }}
+    where {{ is_affected('customer') }}
 
 ),
 

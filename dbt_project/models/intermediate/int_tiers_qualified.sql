@@ -1,6 +1,7 @@
 with amounts as (
 
     select * from {{ ref('int_qualifying_amounts_dated') }}
+    where {{ is_affected('customer') }}
 
 ),
 

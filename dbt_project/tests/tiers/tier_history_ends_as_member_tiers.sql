@@ -14,10 +14,11 @@ with history as (
 
 select
     members.*,
+    history.customer_id as history_customer_id,
     history.tier as last_tier,
     history.valid_from
 from {{ ref('member_tiers') }} as members
-left join history
+full outer join history
     on
         members.program_id = history.program_id
         and members.customer_id = history.customer_id

@@ -23,10 +23,12 @@ with history as (
 members as (
 
     select
-        program_id,
-        customer_id,
-        member_since_on
-    from {{ ref('member_tiers') }}
+        members.program_id,
+        members.customer_id,
+        members.member_since_on
+    from {{ ref('int_members_enrolled') }} as members
+    inner join {{ ref('int_data_window') }} as data_window
+        on members.member_since_on <= data_window.data_end_on
 
 )
 
