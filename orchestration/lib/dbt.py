@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -43,6 +44,12 @@ class DbtPlace:
     """Holds warehouse.duckdb and marts.duckdb; the profile reads it as TENURE_WORK."""
     target_dir: Path
     variables: Mapping[str, Any] = field(default_factory=dict)
+    seeds: Mapping[str, Path] = field(default_factory=dict)
+    """Of the data set's own: seed → CSV file in place of the project's."""
+
+    def seed_path(self, name: str) -> Path:
+        """The file that a seed is read from."""
+        return self.seeds.get(name, self.project_dir.parent / "seeds" / f"{name}.csv")
 
     @property
     def warehouse_path(self) -> Path:
@@ -308,18 +315,33 @@ def _common_arguments(place: DbtPlace) -> list[str]:
 
 @contextmanager
 def _environment(place: DbtPlace) -> Iterator[None]:
-    """TENURE_WORK for the profile, put back afterwards; the directories that dbt expects."""
+    """TENURE_WORK for the profile and TENURE_SEEDS, put back afterwards; the directories that dbt expects."""
     place.target_dir.mkdir(parents=True, exist_ok=True)
     place.log_dir.mkdir(parents=True, exist_ok=True)
-    before = os.environ.get("TENURE_WORK")
-    os.environ["TENURE_WORK"] = str(place.work_dir)
+    names = {"TENURE_WORK": str(place.work_dir)}
+    if place.seeds:
+        # dbt takes a folder within reach of its project, and nothing but a relative path.
+        names["TENURE_SEEDS"] = os.path.relpath(_own_seeds(place), place.project_dir)
+    before = {name: os.environ.pop(name, None) for name in ("TENURE_WORK", "TENURE_SEEDS")}
+    os.environ |= names
     try:
         yield
     finally:
-        if before is None:
-            os.environ.pop("TENURE_WORK", None)
-        else:
-            os.environ["TENURE_WORK"] = before
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _own_seeds(place: DbtPlace) -> Path:
+    """A copy of the project's seeds in the work directory, with the data set's own among them."""
+    folder = place.work_dir / "seeds"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(place.project_dir.parent / "seeds", folder)
+    for name, path in place.seeds.items():
+        shutil.copyfile(path, folder / f"{name}.csv")
+    return folder
 
 
 @contextmanager

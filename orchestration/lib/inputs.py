@@ -51,7 +51,7 @@ class InputState:
 
     Attributes:
         files: the raw files.
-        mapping: SHA-256 of the mapping file.
+        mapping: SHA-256 of the mapping file, and of the seeds that it brings.
         code: SHA-256 of the models, macros, seeds, suites and Python code.
     """
 
@@ -78,7 +78,7 @@ def fingerprint(settings: Settings, mapping: Mapping) -> InputState:
     work directory. So that no change is missed, the time counts only if the file had been at rest when it was read.
 
     Raises:
-        UserError: a source has no file and never had one.
+        UserError: a source has no file and never had one, or a seed that the mapping names has none.
     """
     memory_path = settings.work_dir / "inputs.json"
     memory = _remembered(memory_path)
@@ -93,7 +93,7 @@ def fingerprint(settings: Settings, mapping: Mapping) -> InputState:
                     "Paths are relative to the mapping file's folder.",
                 )
             files += [look(places, source, file, memory.get(file.path)) for file in found]
-    state = InputState(tuple(files), file_sha256(mapping.path), _code_sha256(settings.project_root))
+    state = InputState(tuple(files), _mapping_sha256(mapping), _code_sha256(settings.project_root))
     memory_path.parent.mkdir(parents=True, exist_ok=True)
     memory.update({f.path: f for f in files})
     replacement = memory_path.with_suffix(".new")
@@ -118,6 +118,12 @@ def _remembered(path: Path) -> dict[str, InputFile]:
         return {path: InputFile(**file) for path, file in json.loads(path.read_text()).items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
+
+
+def _mapping_sha256(mapping: Mapping) -> str:
+    digest = file_sha256(mapping.path)
+    seeds = {name: file_sha256(path) for name, path in mapping.seed_paths().items()}
+    return hashlib.sha256(json.dumps([digest, seeds]).encode()).hexdigest() if seeds else digest
 
 
 def _code_sha256(root: Path) -> str:

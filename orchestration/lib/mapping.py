@@ -23,6 +23,7 @@ from pydantic import (
 
 from orchestration.lib.contract import contract_tables
 from orchestration.lib.errors import UserError
+from orchestration.lib.settings import seeds_dir
 
 Format = Literal["csv", "json", "lines", "parquet"]
 _COMPRESSION_SUFFIXES = {".gz", ".zst", ".zstd"}
@@ -142,6 +143,7 @@ class Mapping(_Strict):
     """A data set: its sources and how they fill the contract tables.
 
     Attributes:
+        seeds: reference data of its own: name of a seed → the CSV file in its place, relative to the mapping file.
         is_synthetic: made up, by `tenure generate` for one; the report and the manifest say so.
     """
 
@@ -153,6 +155,7 @@ class Mapping(_Strict):
     data_end: date | None = None
     max_quarantined_share: float | None = Field(default=None, ge=0, le=1)
     vars: dict[str, Any] = Field(default_factory=dict)
+    seeds: dict[str, str] = Field(default_factory=dict)
     sources: dict[str, Source]
     feeds: dict[str, list[Feed]]
 
@@ -174,6 +177,15 @@ class Mapping(_Strict):
         for name in value:
             if not re.fullmatch("[a-z][a-z0-9_]*", name):
                 raise ValueError(f"source name '{name}': use lower-case letters, digits and underscores")
+        return value
+
+    @field_validator("seeds")
+    @classmethod
+    def _known_seeds(cls, value: dict[str, str]) -> dict[str, str]:
+        known = sorted(path.stem for path in seeds_dir().glob("*.csv"))
+        for name in value:
+            if name not in known:
+                raise ValueError(f"there is no seed '{name}'{_did_you_mean(name, known)}; seeds: {', '.join(known)}")
         return value
 
     @model_validator(mode="after")
@@ -204,6 +216,21 @@ class Mapping(_Strict):
         if not self.feeds.get("orders"):
             raise ValueError("the table orders is not mapped")
         return self
+
+    def seed_paths(self) -> dict[str, Path]:
+        """Seed → the data set's own file.
+
+        Raises:
+            UserError: there is no such file.
+        """
+        paths = {name: (self.path.parent / file).resolve() for name, file in self.seeds.items()}
+        for name, path in paths.items():
+            if not path.is_file():
+                raise UserError(
+                    f"{self.path}: the seed {name} is to be read from {path}, which does not exist.",
+                    f"Copy {seeds_dir() / name}.csv there and change it; paths are relative to the mapping's folder.",
+                )
+        return paths
 
     def dbt_vars(self) -> dict[str, Any]:
         """Variables for dbt: what the mapping sets, nothing else."""

@@ -132,6 +132,7 @@ def place_of(settings: Settings, mapping: DatasetMapping) -> DbtPlace:
         work_dir=settings.work_dir,
         target_dir=settings.target_dir,
         variables=mapping.dbt_vars(),
+        seeds=mapping.seed_paths(),
     )
 
 

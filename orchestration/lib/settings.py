@@ -62,10 +62,6 @@ class Settings:
     def dbt_dir(self) -> Path:
         return PROJECT_ROOT / "dbt_project"
 
-    @property
-    def seeds_dir(self) -> Path:
-        return PROJECT_ROOT / "seeds"
-
     @cached_property
     def work_dir(self) -> Path:
         return self.home / "work" / self.dataset
@@ -128,6 +124,10 @@ def _versions_kept(text: int | str | None) -> int:
 
 def datasets_dir() -> Path:
     return PROJECT_ROOT / "datasets"
+
+
+def seeds_dir() -> Path:
+    return PROJECT_ROOT / "seeds"
 
 
 def known_datasets() -> list[str]:

@@ -18,11 +18,12 @@ from typer.testing import CliRunner, Result
 from orchestration.cli import app
 from orchestration.definitions import build_definitions
 from orchestration.defs.automation import JOB_NAME
+from orchestration.lib import inputs
 from orchestration.lib.lock import LockHeldError
 from orchestration.lib.mapping import load_mapping
 from orchestration.lib.progress import LineProgress
 from orchestration.lib.running import TenureRun
-from orchestration.lib.settings import Settings
+from orchestration.lib.settings import PROJECT_ROOT, Settings
 from tests.unit.test_lock import start_holder
 
 pytestmark = pytest.mark.integration
@@ -72,6 +73,34 @@ def run(folder: Path, *options: str) -> Result:
 def current_manifest(folder: Path) -> dict[str, object]:
     manifest: dict[str, object] = json.loads((folder / "home/current/manifest.json").read_text())
     return manifest
+
+
+def test_a_data_set_brings_rules_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "shop.yml").write_text(MAPPING + "seeds: {tiers: my/tiers.csv, tier_rules: my/rules.csv}\n")
+    write_sales(tmp_path / "landing/2024-01.csv", 1)
+    assert "which does not exist" in " ".join(run(tmp_path).output.split())
+    (tmp_path / "my").mkdir()
+    (tmp_path / "my/tiers.csv").write_text("program_id,tier,tier_rank\nstandard,visitor,0\nstandard,friend,1\n")
+    head = (PROJECT_ROOT / "seeds/tier_rules.csv").read_text().splitlines()[0]
+    rule = "standard,1,2000-01-01,friend,orders,{},lifetime,,0,0,full"
+    (tmp_path / "my/rules.csv").write_text(f"{head}\n{rule.format(0)}\n")
+    refused = run(tmp_path)
+    assert refused.exit_code == 1
+    assert "line 2: threshold is '0'" in " ".join(refused.output.split())
+    assert not (tmp_path / "home/current").exists()
+    (tmp_path / "my/rules.csv").write_text(f"{head}\n{rule.format(5)}\n")
+    published = run(tmp_path)
+    assert published.exit_code == 0, published.output
+    tiers = "select tier, count(*) from tiers.member_tiers group by tier"
+    with duckdb.connect(str(tmp_path / "home/current/marts.duckdb"), read_only=True) as connection:
+        assert connection.execute(tiers).fetchall() == [("friend", 40)]
+    settings, mapping = (
+        Settings.resolve(str(tmp_path / "shop.yml"), tmp_path / "home"),
+        load_mapping(tmp_path / "shop.yml"),
+    )
+    before = inputs.fingerprint(settings, mapping).digest
+    (tmp_path / "my/rules.csv").write_text(f"{head}\n{rule.format(6)}\n")
+    assert inputs.fingerprint(settings, mapping).digest != before
 
 
 def test_what_is_published(shop: Path) -> None:

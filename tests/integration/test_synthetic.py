@@ -40,7 +40,6 @@ class Loaded:
 
 
 def loaded(
-def loaded(
     world: World,
     folder: Path,
     marts: tuple[str, ...] = ("core", "quality"),
@@ -48,8 +47,8 @@ def loaded(
     is_fitted: bool = False,
     seeds: Path | None = None,
 ) -> Loaded:
-    """Generates, loads and builds the marts of these domains, with forecasts if they are to be fitted, and with the seeds
-    of a folder in place of the project's."""
+    """Generates, loads and builds the marts of these domains, with forecasts if they are to be fitted, with the seeds of a
+    folder in place of the project's."""
     made = generate(world, folder / "world")
     settings = Settings(home=folder / "home", dataset="synthetic", mapping_path=made.mapping)
     mapping = load_mapping(made.mapping)

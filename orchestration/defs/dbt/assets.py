@@ -95,7 +95,7 @@ def build(run: TenureRun, phase: Phase, selection: list[str] | None) -> BuildOut
     Nothing is pending any more when one run has built all phases whole, in their order.
     """
     run.progress.stage(phase.title)
-    rules.check(rules.in_folder(run.settings.seeds_dir))
+    rules.check({name: run.place.seed_path(name) for name in rules.FILES})
     run.state.begin_build()
 
     def on_node(done: int, total: int, node: NodeOutcome) -> None:
