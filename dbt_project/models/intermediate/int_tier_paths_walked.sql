@@ -19,8 +19,8 @@ overrides as (
 
 ),
 
--- Per level the times in which it is granted without a gap, from all that overlaps or touches: one begins where nothing before reaches
--- to, and ends with the farthest that is reached before the next.
+-- Per level the times in which it is granted without a gap, from all that overlaps or touches: one begins where
+-- nothing before reaches to, and ends with the farthest that is reached before the next.
 reached as (
 
     select

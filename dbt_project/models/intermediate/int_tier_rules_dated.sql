@@ -62,7 +62,8 @@ final as (
         ) as window_id,
         rules.window_type,
         rules.window_months,
-        -- In a window that moves, every day is judged by the version of that day; in one with an end, what was reached stands.
+        -- In a window that moves, every day is judged by the version of that day; in one with an end, what was
+        -- reached stands.
         rules.window_type in ('rolling_months', 'calendar_months') as is_moving,
 
         rules.extension_months,

@@ -139,8 +139,8 @@ spells as (
 
 ),
 
--- Reached before its version was in force, it counts from then on. Where every day is judged by the version of that day, it counts
--- until the next one.
+-- Reached before its version was in force, it counts from then on. Where every day is judged by the version of that
+-- day, it counts until the next one.
 final as (
 
     select

@@ -1,4 +1,5 @@
--- From the beginning of membership to the end of the data each day of a member has exactly one tier, and each row differs from the one before.
+-- From the beginning of membership to the end of the data each day of a member has exactly one tier, and each row
+-- differs from the one before.
 with history as (
 
     select
