@@ -135,15 +135,18 @@ def check_mapping(
     dataset: Annotated[str, typer.Argument(help="A name from `tenure datasets`, or the path of a mapping file.")],
     verbose: VerboseOption = False,
 ) -> None:
-    """Try a mapping on its files without writing anything: files, columns, expressions."""
+    """Try a mapping on its files without writing anything: files, columns, expressions, tier rules."""
     import tempfile
 
     from orchestration.lib import inputs, loading
+    from orchestration.lib.running import place_of
+    from orchestration.lib.tiers import rules
 
     with _plain_errors(verbose), tempfile.TemporaryDirectory() as scratch:
         settings = _settings(dataset, Path(scratch))
         mapping = _mapping(settings)
         columns = loading.check(mapping, inputs.fingerprint(settings, mapping))
+        rules.check({name: place_of(settings, mapping).seed_path(name) for name in rules.FILES})
         for source, found in columns.items():
             typer.echo(f"{source}: {', '.join(name for name, _ in found)}")
         for table, feeds in mapping.feeds.items():

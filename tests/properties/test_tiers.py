@@ -98,7 +98,9 @@ def rules_of_version(draw: st.DrawFn, version: int, top: int) -> list[Rule]:
         st.integers(1, 5),
     )
     terms = st.tuples(
-        st.sampled_from([0, 0, 1, 2, 6]), st.sampled_from([0, 0, 1, 10, 40, 150]), st.sampled_from(rule_files.LANDINGS)
+        st.sampled_from([0, 0, 1, 2, 6, 12]),
+        st.sampled_from([0, 0, 1, 10, 40, 150]),
+        st.sampled_from(rule_files.LANDINGS),
     )
     metric, window, term = draw(st.sampled_from(rule_files.METRICS)), draw(windows), draw(terms)
     is_uniform = draw(st.booleans())
