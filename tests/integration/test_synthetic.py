@@ -47,8 +47,10 @@ def loaded(
     is_fitted: bool = False,
     seeds: Path | None = None,
 ) -> Loaded:
-    """Generates, loads and builds the marts of these domains, with forecasts if they are to be fitted, with the seeds of a
-    folder in place of the project's."""
+    """Generates, loads and builds the marts of these domains.
+
+    Forecasts are there if they are to be fitted; seeds of a folder take the place of the project's.
+    """
     made = generate(world, folder / "world")
     settings = Settings(home=folder / "home", dataset="synthetic", mapping_path=made.mapping)
     mapping = load_mapping(made.mapping)
