@@ -11,6 +11,7 @@ from orchestration.lib.tiers import rules
 from orchestration.synthetic.truth import TIER_MONTHS
 from orchestration.synthetic.world import TIERS, World
 from tests.integration.test_synthetic import Loaded, loaded
+from tests.support.project import tier_files
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def world_rules(folder: Path) -> Path:
     }
     for name, content in lines.items():
         (folder / f"{name}.csv").write_text("\n".join(content) + "\n")
-    rules.check(rules.in_folder(folder))
+    rules.check(tier_files(folder))
     return folder
 
 

@@ -28,7 +28,7 @@ from tests.properties import tier_reference
 from tests.properties.reference import Row, add_months
 from tests.properties.test_marts import assert_same, rows
 from tests.properties.tier_reference import Order, Override, Program, Refund, Rule, Walk
-from tests.support.project import compiled, insert_contract_rows, memory_warehouse
+from tests.support.project import compiled, insert_contract_rows, memory_warehouse, tier_files
 
 EXAMPLES = int(os.environ.get("TENURE_TIER_EXAMPLES", "40"))
 FIRST_DAY = date(2023, 10, 29)
@@ -244,7 +244,7 @@ def write_rules(folder: Path, of: Sequence[Program]) -> None:
     for seed, content in lines.items():
         with (folder / f"{seed}.csv").open("w", newline="") as file:
             csv.writer(file).writerows(content)
-    rule_files.check(rule_files.in_folder(folder))
+    rule_files.check(tier_files(folder))
 
 
 @SLOW

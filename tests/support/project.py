@@ -24,6 +24,7 @@ from orchestration.lib.feeds import SQL_TYPES, empty_sql
 from orchestration.lib.forecast import tables
 from orchestration.lib.settings import PROJECT_ROOT
 from orchestration.lib.sql import identifier, literal
+from orchestration.lib.tiers import rules
 
 SCHEMAS = ("seeds", "staging", "intermediate")
 MART_SCHEMAS = ("core", "retention", "churn", "value", "tiers", "quality")
@@ -97,6 +98,11 @@ def manifest(variables_json: str = "{}", root: Path = PROJECT_ROOT) -> dict[str,
         content = json.loads(Path(folder, "target", "manifest.json").read_text())
     _close_dbt_connections()
     return cast(dict[str, Any], content)
+
+
+def tier_files(folder: Path) -> dict[str, Path]:
+    """The files of tier rules in a folder, by their seeds' names."""
+    return {name: folder / f"{name}.csv" for name in rules.FILES}
 
 
 @cache

@@ -9,6 +9,7 @@ import pytest
 from orchestration.lib.errors import UserError
 from orchestration.lib.settings import PROJECT_ROOT
 from orchestration.lib.tiers import rules
+from tests.support.project import tier_files
 
 GOOD = {
     "tier_programs": """program_id,program_name,membership,is_history_counted
@@ -86,7 +87,7 @@ WRONG = [
 def written(folder: Path, files: dict[str, str]) -> dict[str, Path]:
     for name, content in files.items():
         (folder / f"{name}.csv").write_text(content, encoding="utf-8")
-    return rules.in_folder(folder)
+    return tier_files(folder)
 
 
 def test_good_rules_pass(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_good_rules_pass(tmp_path: Path) -> None:
 
 
 def test_the_rules_of_the_project_pass() -> None:
-    rules.check(rules.in_folder(PROJECT_ROOT / "seeds"))
+    rules.check(tier_files(PROJECT_ROOT / "seeds"))
 
 
 @pytest.mark.parametrize(("name", "right", "wrong", "message"), WRONG, ids=[case[3][:70] for case in WRONG])

@@ -5,6 +5,19 @@
     )
 {%- endmacro %}
 
+{# Over the segments of a label set: the segment's own figure where it has enough gaps, that of everybody otherwise. #}
+{% macro own_or_everybodys(figure, gap_count, segment_name='segment_name') -%}
+    coalesce(
+        max(
+            case
+                when {{ segment_name }} <> 'all' and {{ gap_count }} >= {{ var('churn_segment_min_gaps') }}
+                    then {{ figure }}
+            end
+        ),
+        max(case when {{ segment_name }} = 'all' then {{ figure }} end)
+    )
+{%- endmacro %}
+
 {#
   τ of a customer with so many gaps that add up to so many days: of the own gaps where they are enough, else pooled with the
   segment's; who has none takes the segment's first gap. Where nobody ever came back there is nothing to go by.

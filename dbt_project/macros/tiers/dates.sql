@@ -8,7 +8,7 @@
     {{ add_days('last_day(' ~ date_column ~ ')', 1) }}
 {%- endmacro %}
 
-{# Whether a row that is valid from a date, and until another if that is known, is valid on a day. #}
-{% macro is_in_force(relation, day) -%}
-    ({{ relation }}.valid_from_on <= {{ day }} and coalesce({{ relation }}.valid_to_on, {{ forever() }}) > {{ day }})
+{# Whether a day is within an interval, from a date and until another, exclusive, if that is known. #}
+{% macro is_within(day, from_on, until_on) -%}
+    ({{ from_on }} <= {{ day }} and coalesce({{ until_on }}, {{ forever() }}) > {{ day }})
 {%- endmacro %}

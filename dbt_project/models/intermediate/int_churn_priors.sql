@@ -145,24 +145,10 @@ final as (
 
     select
         label_set_id,
-        coalesce(
-            max(
-                case
-                    when segment_name <> 'all' and gap_count >= {{ var('churn_segment_min_gaps') }}
-                        then {{ ratio('gap_sum_days', 'gap_count') }}
-                end
-            ),
-            max(case when segment_name = 'all' then {{ ratio('gap_sum_days', 'gap_count') }} end)
-        ) as mean_gap_days,
-        coalesce(
-            max(
-                case
-                    when segment_name <> 'all' and first_gap_count >= {{ var('churn_segment_min_gaps') }}
-                        then first_gap_percentile_days
-                end
-            ),
-            max(case when segment_name = 'all' then first_gap_percentile_days end)
-        ) as first_gap_percentile_days
+        {{ own_or_everybodys(ratio('gap_sum_days', 'gap_count'), 'gap_count') }} as mean_gap_days,
+        {{ own_or_everybodys(
+            'first_gap_percentile_days', 'first_gap_count'
+        ) }} as first_gap_percentile_days
     from chosen
     group by label_set_id
 

@@ -1,3 +1,5 @@
+{%- set gap_days = days_between('purchase_days.previous_purchased_on', 'purchase_days.purchased_on') -%}
+
 with thresholds as (
 
     select * from {{ ref('int_forecast_thresholds') }}
@@ -62,13 +64,10 @@ purchases as (
         customers.as_of_on,
         customers.customer_id,
         max_by(
-            {{ days_between('purchase_days.previous_purchased_on', 'purchase_days.purchased_on') }},
+            {{ gap_days }},
             purchase_days.purchase_number
         ) as last_gap_days,
-        sum(
-            {{ days_between('purchase_days.previous_purchased_on', 'purchase_days.purchased_on') }}
-            * {{ days_between('purchase_days.previous_purchased_on', 'purchase_days.purchased_on') }}
-        ) as gap_squares,
+        sum({{ gap_days }} * {{ gap_days }}) as gap_squares,
         count(case when {{ is_of_last_days('purchase_days.purchased_on', 'customers.as_of_on', 30) }} then 1 end) as purchases_30d,
         count(case when {{ is_of_last_days('purchase_days.purchased_on', 'customers.as_of_on', 90) }} then 1 end) as purchases_90d,
         count(case when {{ is_of_last_days('purchase_days.purchased_on', 'customers.as_of_on', 180, 90) }} then 1 end) as purchases_90d_earlier,

@@ -49,26 +49,10 @@ final as (
     select
         segments.as_of_on,
         label_sets.label_set_id,
-        coalesce(
-            max(
-                case
-                    when segments.segment_name <> 'all' and segments.gap_count >= {{ var('churn_segment_min_gaps') }}
-                        then segments.mean_gap_days
-                end
-            ),
-            max(case when segments.segment_name = 'all' then segments.mean_gap_days end)
-        ) as mean_gap_days,
-        coalesce(
-            max(
-                case
-                    when
-                        segments.segment_name <> 'all'
-                        and segments.first_gap_count >= {{ var('churn_segment_min_gaps') }}
-                        then segments.first_gap_percentile_days
-                end
-            ),
-            max(case when segments.segment_name = 'all' then segments.first_gap_percentile_days end)
-        ) as first_gap_percentile_days
+        {{ own_or_everybodys('segments.mean_gap_days', 'segments.gap_count', 'segments.segment_name') }} as mean_gap_days,
+        {{ own_or_everybodys(
+            'segments.first_gap_percentile_days', 'segments.first_gap_count', 'segments.segment_name'
+        ) }} as first_gap_percentile_days
     from segments
     inner join label_sets
         on

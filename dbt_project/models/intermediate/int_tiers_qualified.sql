@@ -86,16 +86,8 @@ measured as (
         rules.rule_version,
         rules.tier_rank,
         rules.threshold_units,
-        case rules.metric
-            when 'spend' then totals.total_spend_minor
-            when 'orders' then totals.total_order_count
-            when 'purchase_days' then totals.total_purchase_day_count
-        end as total_units,
-        case rules.metric
-            when 'spend' then totals.spend_minor
-            when 'orders' then totals.order_count
-            when 'purchase_days' then totals.purchase_day_count
-        end as changed_units,
+        {{ metric_units('rules.metric', 'totals.total_') }} as total_units,
+        {{ metric_units('rules.metric', 'totals.') }} as changed_units,
         case rules.metric when 'spend' then totals.refund_minor else 0 end as refund_units
     from totals
     inner join rules

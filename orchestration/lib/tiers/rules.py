@@ -78,11 +78,6 @@ def check(paths: Mapping[str, Path]) -> None:
         )
 
 
-def in_folder(folder: Path) -> dict[str, Path]:
-    """The files of a folder by the seeds' names."""
-    return {name: folder / f"{name}.csv" for name in FILES}
-
-
 def problems(paths: Mapping[str, Path]) -> list[Problem]:
     """All that is wrong with the files, in their order; [] for none."""
     found: list[Problem] = []

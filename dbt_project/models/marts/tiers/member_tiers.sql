@@ -40,7 +40,7 @@ rules as (
     select dated.*
     from {{ ref('int_tier_rules_dated') }} as dated
     cross join data_window
-    where {{ is_in_force('dated', 'data_window.data_end_on') }}
+    where {{ is_within('data_window.data_end_on', 'dated.valid_from_on', 'dated.valid_to_on') }}
 
 ),
 
@@ -63,9 +63,7 @@ current_paths as (
         paths.held_from_on
     from paths
     cross join data_window
-    where
-        paths.held_from_on <= data_window.data_end_on
-        and coalesce(paths.held_until_on, {{ forever() }}) > data_window.data_end_on
+    where {{ is_within('data_window.data_end_on', 'paths.held_from_on', 'paths.held_until_on') }}
 
 ),
 
@@ -99,9 +97,7 @@ graces as (
         max(coalesce(granted.valid_until_on, {{ forever() }})) <= max(data_window.data_end_on) as is_in_grace
     from granted
     cross join data_window
-    where
-        granted.granted_from_on <= data_window.data_end_on
-        and coalesce(granted.granted_until_on, {{ forever() }}) > data_window.data_end_on
+    where {{ is_within('data_window.data_end_on', 'granted.granted_from_on', 'granted.granted_until_on') }}
     group by
         granted.program_id,
         granted.customer_id,
@@ -119,9 +115,7 @@ totals as (
         {{ sum_bigint('amounts.purchase_day_count') }} as purchase_day_count
     from amounts
     cross join data_window
-    where
-        amounts.counts_from_on <= data_window.data_end_on
-        and coalesce(amounts.counts_until_on, {{ forever() }}) > data_window.data_end_on
+    where {{ is_within('data_window.data_end_on', 'amounts.counts_from_on', 'amounts.counts_until_on') }}
     group by
         amounts.window_id,
         amounts.customer_id
@@ -157,14 +151,7 @@ valued as (
 
     select
         measured.*,
-        coalesce(
-            case measured.qualifying_metric
-                when 'spend' then totals.spend_minor
-                when 'orders' then totals.order_count
-                when 'purchase_days' then totals.purchase_day_count
-            end,
-            0
-        ) as total_units
+        coalesce({{ metric_units('measured.qualifying_metric', 'totals.') }}, 0) as total_units
     from measured
     left join totals
         on

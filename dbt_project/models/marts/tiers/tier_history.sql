@@ -55,7 +55,7 @@ final as (
     inner join versions
         on
             paths.program_id = versions.program_id
-            and {{ is_in_force('versions', 'paths.held_from_on') }}
+            and {{ is_within('paths.held_from_on', 'versions.valid_from_on', 'versions.valid_to_on') }}
 
 )
 
