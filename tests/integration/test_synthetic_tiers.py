@@ -26,7 +26,10 @@ def world_rules(folder: Path) -> Path:
     """Rule files of the world's own programme."""
     lines = {
         "tier_programs": ["program_id,program_name,membership,is_history_counted", "club,The club,enrolled,true"],
-        "tiers": ["program_id,tier,tier_rank", *(f"club,{tier},{rank}" for rank, tier in enumerate(TIERS))],
+        "tiers": [
+            "program_id,tier,tier_rank,benefit_cost_amount",
+            *(f"club,{tier},{rank},0" for rank, tier in enumerate(TIERS)),
+        ],
         "tier_rules": [
             "program_id,rule_version,valid_from,tier,metric,threshold,window_type,window_months,extension_months,"
             "grace_days,soft_landing",

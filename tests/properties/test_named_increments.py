@@ -83,7 +83,7 @@ STEPS = (
         "tiers.tier_history",
         seeds={
             "tier_programs": "club,The club,enrolled,true",
-            "tiers": "club,base,0\nclub,silver,1\nclub,gold,2",
+            "tiers": "club,base,0,0\nclub,silver,1,0\nclub,gold,2,0",
             "tier_rules": "club,1,2024-01-01,silver,spend,5,rolling_months,2,1,5,one_down\n"
             "club,1,2024-01-01,gold,spend,8,calendar_year,,3,0,base",
             "tier_overrides": "club,z,gold,2024-03-01,2024-04-01,a prize",

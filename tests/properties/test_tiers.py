@@ -220,7 +220,7 @@ def write_rules(folder: Path, of: Sequence[Program]) -> None:
     """The rule files of these programmes, which are found to be in order."""
     lines: dict[str, list[Sequence[Any]]] = {
         "tier_programs": [["program_id", "program_name", "membership", "is_history_counted"]],
-        "tiers": [["program_id", "tier", "tier_rank"]],
+        "tiers": [["program_id", "tier", "tier_rank", "benefit_cost_amount"]],
         "tier_rules": [
             ["program_id", "rule_version", "valid_from", "tier", "metric", "threshold", "window_type", "window_months",
              "extension_months", "grace_days", "soft_landing"]
@@ -230,7 +230,7 @@ def write_rules(folder: Path, of: Sequence[Program]) -> None:
     for program in of:
         name = program.program_id
         lines["tier_programs"].append([name, name, program.membership, str(program.is_history_counted).lower()])
-        lines["tiers"] += [[name, tier, rank] for rank, tier in enumerate(program.tiers)]
+        lines["tiers"] += [[name, tier, rank, 0] for rank, tier in enumerate(program.tiers)]
         for rule in program.rules:
             threshold = Decimal(rule.threshold) / 100 if rule.metric == "spend" else rule.threshold
             lines["tier_rules"].append(

@@ -15,10 +15,10 @@ GOOD = {
     "tier_programs": """program_id,program_name,membership,is_history_counted
 club,The club,enrolled,false
 """,
-    "tiers": """program_id,tier,tier_rank
-club,base,0
-club,silver,1
-club,gold,2
+    "tiers": """program_id,tier,tier_rank,benefit_cost_amount
+club,base,0,0
+club,silver,1,0
+club,gold,2,12.50
 """,
     "tier_rules": """\
 program_id,rule_version,valid_from,tier,metric,threshold,window_type,window_months,extension_months,grace_days,soft_landing
@@ -72,6 +72,10 @@ WRONG = [
     ("tier_rules", ",full", "", "tier_rules.csv: line 4 has 10 values for 11 columns"),
     ("tiers", "club,gold,2", "club,gold,3",
      "tiers.csv, line 4: tier gold of club has the rank 3 where 2 is next: ranks count from 0, each once"),
+    ("tiers", "12.50", "free",
+     "line 4: benefit_cost_amount is 'free'; it must be a number of at least 0, with at most 2 decimal places"),
+    ("tiers", "12.50", "-1", "line 4: benefit_cost_amount is '-1'"),
+    ("tiers", "12.50", "1.005", "line 4: benefit_cost_amount is '1.005'"),
     ("tiers", "gold", "new", "tiers.csv, line 4: no tier can be called 'new'"),
     ("tier_programs", "club,The", "clubs,The", "line 2: the programme clubs has no tiers in tiers.csv"),
     ("tier_programs", "enrolled", "everybody", "line 2: membership is 'everybody'; it must be one of"),

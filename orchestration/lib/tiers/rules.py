@@ -27,7 +27,7 @@ NEW = "new"
 
 _COLUMNS = {
     "tier_programs": ("program_id", "program_name", "membership", "is_history_counted"),
-    "tiers": ("program_id", "tier", "tier_rank"),
+    "tiers": ("program_id", "tier", "tier_rank", "benefit_cost_amount"),
     "tier_rules": (
         "program_id", "rule_version", "valid_from", "tier", "metric", "threshold", "window_type", "window_months",
         "extension_months", "grace_days", "soft_landing",
@@ -155,6 +155,7 @@ def _program_values(line: Line) -> Iterator[str]:
 def _tier_values(line: Line) -> Iterator[str]:
     yield from _given(line, "program_id", "tier")
     yield from _whole(line, "tier_rank", 0)
+    yield from _amount(line, "benefit_cost_amount", places=2)
     if line["tier"] == NEW:
         yield f"no tier can be called '{NEW}': in tier_movements members come from there"
 
@@ -175,11 +176,22 @@ def _rule_values(line: Line) -> Iterator[str]:
     yield from _one_of(line, "soft_landing", LANDINGS)
 
 
-def _threshold(line: Line) -> Iterator[str]:
+def _decimal(text: str) -> Decimal:
+    """NaN where it is no number."""
     try:
-        threshold = Decimal(line["threshold"])
+        return Decimal(text)
     except InvalidOperation:
-        threshold = Decimal("NaN")
+        return Decimal("NaN")
+
+
+def _amount(line: Line, column: str, places: int) -> Iterator[str]:
+    amount = _decimal(line[column])
+    if not amount.is_finite() or amount < 0 or amount != round(amount, places):
+        yield f"{column} is '{line[column]}'; it must be a number of at least 0, with at most {places} decimal places"
+
+
+def _threshold(line: Line) -> Iterator[str]:
+    threshold = _decimal(line["threshold"])
     places = 2 if line["metric"] == "spend" else 0
     if not threshold.is_finite() or threshold <= 0 or threshold != round(threshold, places):
         kind = "an amount above 0, with at most two decimal places" if places else "a whole number of at least 1"
