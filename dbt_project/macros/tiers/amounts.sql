@@ -1,9 +1,10 @@
-{# The sum that a metric stands for, of the columns spend_minor, order_count and purchase_day_count. #}
+{# The sum that a metric stands for, of the columns spend_minor, order_count, purchase_day_count and point_count. #}
 {% macro metric_units(metric, columns) -%}
     case {{ metric }}
         when 'spend' then {{ columns }}spend_minor
         when 'orders' then {{ columns }}order_count
         when 'purchase_days' then {{ columns }}purchase_day_count
+        when 'points' then {{ columns }}point_count
     end
 {%- endmacro %}
 

@@ -52,6 +52,11 @@ final as (
             when interaction_types.is_closure or interactions.interaction_type = 'exit_interview'
                 then {{ json_text('interactions.detail', 'initiator') }}
         end as stated_initiator,
+        -- Whose points they are.
+        case
+            when interactions.interaction_type in ('points_redeemed', 'points_adjusted', 'points_reinstated')
+                then {{ json_text('interactions.detail', 'program_id') }}
+        end as stated_program_id,
 
         {{ business_date('interactions.occurred_at') }} as business_date,
         interactions.occurred_at

@@ -24,6 +24,22 @@ refunds as (
 
 ),
 
+rated_orders as (
+
+    select * from {{ ref('int_orders_rated') }}
+    where
+        qualifying_points > 0
+        and {{ is_affected('customer') }}
+
+),
+
+accumulated_refunds as (
+
+    select * from {{ ref('int_refunds_accumulated') }}
+    where {{ is_affected('customer') }}
+
+),
+
 data_window as (
 
     select * from {{ ref('int_data_window') }}
@@ -32,13 +48,21 @@ data_window as (
 
 windows as (
 
-    select distinct
+    select
+        program_id,
+        window_id,
+        window_type,
+        window_months,
+        is_history_counted,
+        bool_or(metric = 'points') as is_of_points,
+        bool_or(metric <> 'points') as is_of_purchases
+    from rules
+    group by
         program_id,
         window_id,
         window_type,
         window_months,
         is_history_counted
-    from rules
 
 ),
 
@@ -52,7 +76,9 @@ amounts as (
         gross_minor as spend_minor,
         order_count,
         1 as purchase_day_count,
-        0 as refund_minor
+        0 as point_count,
+        0 as refund_minor,
+        0 as refund_points
     from purchase_days
 
     union all
@@ -64,11 +90,49 @@ amounts as (
         - refunds.refund_minor as spend_minor,
         0 as order_count,
         0 as purchase_day_count,
-        refunds.refund_minor
+        0 as point_count,
+        refunds.refund_minor,
+        0 as refund_points
     from refunds
     inner join data_window
         on refunds.ordered_on <= data_window.data_end_on
     where refunds.is_valid_sale and refunds.customer_id is not null
+
+),
+
+point_amounts as (
+
+    select
+        rated_orders.program_id,
+        rated_orders.customer_id,
+        rated_orders.business_date as purchased_on,
+        rated_orders.business_date as happened_on,
+        rated_orders.qualifying_points as point_count,
+        0 as refund_points
+    from rated_orders
+
+    union all
+
+    select
+        rated_orders.program_id,
+        rated_orders.customer_id,
+        rated_orders.business_date as purchased_on,
+        accumulated_refunds.business_date as happened_on,
+        {{ points_left(
+            'rated_orders.qualifying_points', 'accumulated_refunds.left_minor', 'accumulated_refunds.gross_minor'
+        ) }}
+        - {{ points_left(
+            'rated_orders.qualifying_points', 'accumulated_refunds.left_before_minor', 'accumulated_refunds.gross_minor'
+        ) }} as point_count,
+        {{ points_left(
+            'rated_orders.qualifying_points', 'accumulated_refunds.left_before_minor', 'accumulated_refunds.gross_minor'
+        ) }}
+        - {{ points_left(
+            'rated_orders.qualifying_points', 'accumulated_refunds.left_minor', 'accumulated_refunds.gross_minor'
+        ) }} as refund_points
+    from rated_orders
+    inner join accumulated_refunds
+        on rated_orders.order_id = accumulated_refunds.order_id
 
 ),
 
@@ -85,15 +149,46 @@ member_amounts as (
         amounts.spend_minor,
         amounts.order_count,
         amounts.purchase_day_count,
-        amounts.refund_minor
+        amounts.point_count,
+        amounts.refund_minor,
+        amounts.refund_points
     from amounts
     inner join members
         on amounts.customer_id = members.customer_id
     inner join windows
-        on members.program_id = windows.program_id
+        on
+            members.program_id = windows.program_id
+            and windows.is_of_purchases
     where
         amounts.purchased_on >= members.member_since_on
         or (windows.is_history_counted and windows.window_type <> 'enrolment_anniversary')
+
+    union all
+
+    -- Points are a programme's own, and given to its members alone.
+    select
+        windows.window_id,
+        windows.window_type,
+        windows.window_months,
+        members.customer_id,
+        members.member_since_on,
+        point_amounts.purchased_on,
+        point_amounts.happened_on as known_on,
+        0 as spend_minor,
+        0 as order_count,
+        0 as purchase_day_count,
+        point_amounts.point_count,
+        0 as refund_minor,
+        point_amounts.refund_points
+    from point_amounts
+    inner join members
+        on
+            point_amounts.program_id = members.program_id
+            and point_amounts.customer_id = members.customer_id
+    inner join windows
+        on
+            members.program_id = windows.program_id
+            and windows.is_of_points
 
 ),
 
@@ -139,7 +234,9 @@ final as (
         spend_minor,
         order_count,
         purchase_day_count,
+        point_count,
         refund_minor,
+        refund_points,
         counts_from_on,
         counts_until_on
     from dated

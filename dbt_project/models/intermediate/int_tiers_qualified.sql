@@ -21,7 +21,9 @@ changes as (
         spend_minor,
         order_count,
         purchase_day_count,
-        refund_minor
+        point_count,
+        refund_minor,
+        refund_points
     from amounts
 
     union all
@@ -34,7 +36,9 @@ changes as (
         - spend_minor as spend_minor,
         - order_count as order_count,
         - purchase_day_count as purchase_day_count,
-        0 as refund_minor
+        - point_count as point_count,
+        0 as refund_minor,
+        0 as refund_points
     from amounts
     where counts_until_on is not null
 
@@ -50,7 +54,9 @@ days as (
         {{ sum_bigint('spend_minor') }} as spend_minor,
         {{ sum_bigint('order_count') }} as order_count,
         {{ sum_bigint('purchase_day_count') }} as purchase_day_count,
-        {{ sum_bigint('refund_minor') }} as refund_minor
+        {{ sum_bigint('point_count') }} as point_count,
+        {{ sum_bigint('refund_minor') }} as refund_minor,
+        {{ sum_bigint('refund_points') }} as refund_points
     from changes
     group by
         window_id,
@@ -66,7 +72,8 @@ totals as (
         *,
         cast(sum(spend_minor) over up_to_here as bigint) as total_spend_minor,
         cast(sum(order_count) over up_to_here as bigint) as total_order_count,
-        cast(sum(purchase_day_count) over up_to_here as bigint) as total_purchase_day_count
+        cast(sum(purchase_day_count) over up_to_here as bigint) as total_purchase_day_count,
+        cast(sum(point_count) over up_to_here as bigint) as total_point_count
     from days
     window up_to_here as (
         partition by window_id, customer_id, window_number
@@ -88,7 +95,11 @@ measured as (
         rules.threshold_units,
         {{ metric_units('rules.metric', 'totals.total_') }} as total_units,
         {{ metric_units('rules.metric', 'totals.') }} as changed_units,
-        case rules.metric when 'spend' then totals.refund_minor else 0 end as refund_units
+        case rules.metric
+            when 'spend' then totals.refund_minor
+            when 'points' then totals.refund_points
+            else 0
+        end as refund_units
     from totals
     inner join rules
         on totals.window_id = rules.window_id

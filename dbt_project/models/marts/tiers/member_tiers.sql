@@ -112,7 +112,8 @@ totals as (
         amounts.customer_id,
         {{ sum_bigint('amounts.spend_minor') }} as spend_minor,
         {{ sum_bigint('amounts.order_count') }} as order_count,
-        {{ sum_bigint('amounts.purchase_day_count') }} as purchase_day_count
+        {{ sum_bigint('amounts.purchase_day_count') }} as purchase_day_count,
+        {{ sum_bigint('amounts.point_count') }} as point_count
     from amounts
     cross join data_window
     where {{ is_within('data_window.data_end_on', 'amounts.counts_from_on', 'amounts.counts_until_on') }}
