@@ -32,7 +32,8 @@ VISIT = st.tuples(
     st.integers(1, 8),
     st.sampled_from(CUSTOMERS),
     DAYS,
-    st.sampled_from(["visit", "complaint", "complaint_resolved", "account_closed", "odd"]),
+    st.sampled_from(["visit", "complaint", "complaint_resolved", "account_closed", "odd", "points_redeemed"]),
+    st.sampled_from(["", "3", "500"]),
 )
 LINE = st.tuples(IDS, st.integers(1, 2), st.sampled_from(["shoes", "hats"]), st.sampled_from([100, 250]))
 MERGE = st.tuples(st.sampled_from(["a2", "b2", "c"]), st.sampled_from(["a", "b", "a2"]), st.sampled_from(["", "90"]))
@@ -53,7 +54,7 @@ FILES = st.one_of(
 HEADERS = {
     "orders": "id,customer,at,cents,changed",
     "refunds": "id,order,at,cents",
-    "visits": "id,customer,at,kind",
+    "visits": "id,customer,at,kind,score",
     "lines": "order,line,category,cents",
     "merges": "old,new,until",
     "people": "who,channel,joined",
@@ -63,7 +64,7 @@ HEADERS = {
 CHANGES = st.sampled_from([None, None, None, 1, "2024-03-20"])
 STOPS = st.sampled_from(
     [None, None, None, "stg_orders_checked", "int_purchase_days", "int_customer_periods", "int_cohort_days_summed",
-     "int_growth_summed", "int_revenue_intervals_summed", "int_tiers_qualified", "retention_cohorts",
+     "int_growth_summed", "int_revenue_intervals_summed", "int_tiers_qualified", "int_points_lots", "retention_cohorts",
      "int_forecast_features", "int_forecast_scores"]
 )  # fmt: skip
 LOADS = st.lists(st.tuples(st.lists(FILES, max_size=3), CHANGES, STOPS), min_size=2, max_size=4)
@@ -112,7 +113,7 @@ class Warehouse:
             interactions={
                 "from": "visits",
                 "columns": {"interaction_id": "id", "customer_id": "customer", "occurred_at": "at",
-                            "interaction_type": "kind"},
+                            "interaction_type": "kind", "score": "score"},
             },
             order_lines={
                 "from": "lines",

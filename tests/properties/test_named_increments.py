@@ -50,7 +50,7 @@ HISTORY = {
         "16,b2,2024-02-09,300,",
     ],
     "refunds_1": ["1,6,2024-03-02,100"],
-    "visits_1": ["1,a,2024-01-15,visit", "2,a2,2024-02-25,odd", "3,,2024-03-03,complaint", "4,z,2024-02-02,visit"],
+    "visits_1": ["1,a,2024-01-15,visit,", "2,a2,2024-02-25,odd,", "3,,2024-03-03,complaint,", "4,z,2024-02-02,visit,"],
     "lines_1": ["1,1,shoes,1000", "2,1,hats,2000", "3,1,shoes,1500", "3,2,hats,1500"],
     "merges_2": ["b2,b,2024-06-01"],
     "people_1": ["a,web,", "b,shop,2024-03-01", "c,web,", "e,,2024-07-20", "z,,2024-02-01"],
@@ -68,7 +68,7 @@ STEPS = (
     Step(
         "the month before it after",
         "retention.repeat_purchase_curves",
-        {"orders_2024_05": ["14,c,2024-05-10,70,", "15,e,2024-05-11,5,"], "visits_2024_05": ["5,c,2024-05-12,visit"]},
+        {"orders_2024_05": ["14,c,2024-05-10,70,", "15,e,2024-05-11,5,"], "visits_2024_05": ["5,c,2024-05-12,visit,"]},
     ),
     Step("empty load", "", {"orders_4": []}),
     Step("erasure", "core.dim_customers", {"erasures_1": ["c"]}),
@@ -87,12 +87,17 @@ STEPS = (
             "tier_rules": "club,1,2024-01-01,silver,spend,5,rolling_months,2,1,5,one_down\n"
             "club,1,2024-01-01,gold,spend,8,calendar_year,,3,0,base",
             "tier_overrides": "club,z,gold,2024-03-01,2024-04-01,a prize",
+            "points_rules": "club,1,2024-01-01,activity,2,,,,0.01,0.01,",
+            "earn_rules": "club,1,order,,10\nclub,1,tier,gold,2",
         },
     ),
     Step("enrolment", "tiers.member_tiers", {"people_2": ["d,,2024-03-03"]}),
     Step("refund that ends a tier", "tiers.tier_history", {"refunds_3": ["3,8,2024-06-09,800", "4,9,2024-03-10,700"]}),
-    # Whose enrolment was to come.
-    Step("a later watermark", "tiers.member_tiers", {"visits_2024_08": ["6,z,2024-08-01,visit"]}),
+    Step("points are spent", "tiers.points_balances", {"visits_2": ["7,b,2024-06-05,points_redeemed,30"]}),
+    Step("points are given", "tiers.points_ledger", {"visits_3": ["8,b,2024-06-05,points_adjusted,10"]}),
+    Step("a refund of the day after the data", "core.fct_refunds", {"refunds_4": ["5,9,2024-06-12,900"]}),
+    # The refund counts, points expire, and who was to enrol is there.
+    Step("a later watermark", "tiers.points_ledger", {"visits_2024_08": ["6,z,2024-08-06,visit,"]}),
 )
 
 

@@ -16,6 +16,12 @@ orders as (
 
 ),
 
+refunds as (
+
+    select * from {{ ref('stg_refunds') }}
+
+),
+
 interactions as (
 
     select * from {{ ref('stg_interactions') }}
@@ -35,6 +41,15 @@ events as (
         customer_id,
         occurred_at as happened_at
     from interactions
+
+    union all
+
+    select
+        orders.customer_id,
+        refunds.refunded_at as happened_at
+    from refunds
+    inner join orders
+        on refunds.order_id = orders.order_id
 
 ),
 

@@ -188,16 +188,16 @@ final as (
         order_id,
         customer_id,
         rule_version,
-        order_cap,
-        day_cap,
-        month_cap,
         gross_minor,
         net_minor,
         base_micropoints,
         capped_points as qualifying_points,
         business_date,
         ordered_at
-    from {{ capped_points('rated', integer_quotient('base_micropoints', 1000000)) }} as capped
+    from {{ capped_points('rated', integer_quotient('base_micropoints', 1000000), [
+        'program_id', 'order_id', 'customer_id', 'rule_version', 'gross_minor', 'net_minor', 'base_micropoints',
+        'business_date', 'ordered_at',
+    ]) }} as capped
 
 )
 

@@ -18,6 +18,12 @@ tiers as (
 
 ),
 
+rules as (
+
+    select * from {{ ref('int_points_rules_dated') }}
+
+),
+
 earn_rules as (
 
     select * from {{ ref('earn_rules') }}
@@ -33,9 +39,9 @@ rated as (
         orders.order_id,
         orders.customer_id,
         orders.rule_version,
-        orders.order_cap,
-        orders.day_cap,
-        orders.month_cap,
+        rules.order_cap,
+        rules.day_cap,
+        rules.month_cap,
         orders.gross_minor,
         orders.net_minor,
         {{ integer_quotient(
@@ -44,6 +50,10 @@ rated as (
         orders.business_date,
         orders.ordered_at
     from orders
+    inner join rules
+        on
+            orders.program_id = rules.program_id
+            and orders.rule_version = rules.rule_version
     inner join paths
         on
             orders.program_id = paths.program_id
@@ -77,7 +87,9 @@ final as (
         capped_points as points,
         business_date,
         ordered_at
-    from {{ capped_points('rated', 'tier_points') }} as capped
+    from {{ capped_points('rated', 'tier_points', [
+        'program_id', 'order_id', 'customer_id', 'rule_version', 'gross_minor', 'net_minor', 'business_date', 'ordered_at',
+    ]) }} as capped
     where capped_points > 0
 
 )
