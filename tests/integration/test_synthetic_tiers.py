@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.lib.tiers import rules
 from orchestration.synthetic.truth import TIER_MONTHS
 from orchestration.synthetic.world import TIERS, World
 from tests.integration.test_synthetic import Loaded, loaded
-from tests.support.project import tier_files
+from tests.support.project import write_tier_files
 
 
 @pytest.fixture(scope="module")
@@ -25,25 +24,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
 def world_rules(folder: Path) -> Path:
     """Rule files of the world's own programme."""
     lines = {
-        "tier_programs": ["program_id,program_name,membership,is_history_counted", "club,The club,enrolled,true"],
-        "tiers": [
-            "program_id,tier,tier_rank,benefit_cost_amount",
-            *(f"club,{tier},{rank},0" for rank, tier in enumerate(TIERS)),
-        ],
+        "tier_programs": [("club", "The club", "enrolled", "true")],
+        "tiers": [("club", tier, rank, 0) for rank, tier in enumerate(TIERS)],
         "tier_rules": [
-            "program_id,rule_version,valid_from,tier,metric,threshold,window_type,window_months,extension_months,"
-            "grace_days,soft_landing",
-            *(
-                f"club,1,2000-01-01,{tier},spend,{bound},calendar_months,{TIER_MONTHS},0,0,full"
-                for tier, bound in TIERS.items()
-                if bound > 0
-            ),
+            ("club", 1, "2000-01-01", tier, "spend", bound, "calendar_months", TIER_MONTHS, 0, 0, "full")
+            for tier, bound in TIERS.items()
+            if bound > 0
         ],
-        "tier_overrides": ["program_id,customer_id,tier,valid_from,valid_to,reason"],
     }
-    for name, content in lines.items():
-        (folder / f"{name}.csv").write_text("\n".join(content) + "\n")
-    rules.check(tier_files(folder))
+    write_tier_files(folder, lines)
     return folder
 
 

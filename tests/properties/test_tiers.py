@@ -6,7 +6,6 @@ members in two programmes.
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -28,13 +27,15 @@ from tests.properties import tier_reference
 from tests.properties.reference import Row, add_months
 from tests.properties.test_marts import assert_same, rows
 from tests.properties.tier_reference import Order, Override, Program, Refund, Rule, Walk
-from tests.support.project import compiled, insert_contract_rows, memory_warehouse, tier_files
+from tests.support.project import compiled, insert_contract_rows, memory_warehouse, write_tier_files
 
 EXAMPLES = int(os.environ.get("TENURE_TIER_EXAMPLES", "40"))
 FIRST_DAY = date(2023, 10, 29)
 LAST_DAY = 460
 CUSTOMERS = ("a", "b", "c")
 TIERS = ("base", "silver", "gold", "platinum")
+METRICS = tuple(metric for metric in rule_files.METRICS if metric != "points")
+"""Those of programmes without points."""
 MARTS = ("tier_history", "member_tiers", "tier_movements")
 KEYS = {
     "tier_history": ["program_id", "customer_id", "valid_from"],
@@ -102,13 +103,13 @@ def rules_of_version(draw: st.DrawFn, version: int, top: int) -> list[Rule]:
         st.sampled_from([0, 0, 1, 10, 40, 150]),
         st.sampled_from(rule_files.LANDINGS),
     )
-    metric, window, term = draw(st.sampled_from(rule_files.METRICS)), draw(windows), draw(terms)
+    metric, window, term = draw(st.sampled_from(METRICS)), draw(windows), draw(terms)
     is_uniform = draw(st.booleans())
     least: dict[Any, int] = defaultdict(int)
     found = []
     for rank in range(1, top + 1):
         if not is_uniform:
-            metric, window, term = draw(st.sampled_from(rule_files.METRICS)), draw(windows), draw(terms)
+            metric, window, term = draw(st.sampled_from(METRICS)), draw(windows), draw(terms)
         months = window[1] if window[0] in rule_files.MOVING_WINDOWS else None
         measure = (metric, window[0], months)
         steps = [1, 4_999, 5_000, 10_000] if metric == "spend" else [1, 1, 2]
@@ -218,15 +219,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 def write_rules(folder: Path, of: Sequence[Program]) -> None:
     """The rule files of these programmes, which are found to be in order."""
-    lines: dict[str, list[Sequence[Any]]] = {
-        "tier_programs": [["program_id", "program_name", "membership", "is_history_counted"]],
-        "tiers": [["program_id", "tier", "tier_rank", "benefit_cost_amount"]],
-        "tier_rules": [
-            ["program_id", "rule_version", "valid_from", "tier", "metric", "threshold", "window_type", "window_months",
-             "extension_months", "grace_days", "soft_landing"]
-        ],
-        "tier_overrides": [["program_id", "customer_id", "tier", "valid_from", "valid_to", "reason"]],
-    }  # fmt: skip
+    lines: dict[str, list[Sequence[Any]]] = defaultdict(list)
     for program in of:
         name = program.program_id
         lines["tier_programs"].append([name, name, program.membership, str(program.is_history_counted).lower()])
@@ -241,10 +234,7 @@ def write_rules(folder: Path, of: Sequence[Program]) -> None:
             lines["tier_overrides"].append(
                 [name, override.customer_id, program.tiers[override.rank], override.begins, override.ends or "", "test"]
             )
-    for seed, content in lines.items():
-        with (folder / f"{seed}.csv").open("w", newline="") as file:
-            csv.writer(file).writerows(content)
-    rule_files.check(tier_files(folder))
+    write_tier_files(folder, lines)
 
 
 @SLOW

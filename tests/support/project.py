@@ -6,8 +6,10 @@ compiled SQL, in dbt's order: only the materialisation (a table or a view by tha
 
 from __future__ import annotations
 
+import csv
 import json
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from graphlib import TopologicalSorter
@@ -103,6 +105,14 @@ def manifest(variables_json: str = "{}", root: Path = PROJECT_ROOT) -> dict[str,
 def tier_files(folder: Path) -> dict[str, Path]:
     """The files of tier rules in a folder, by their seeds' names."""
     return {name: folder / f"{name}.csv" for name in rules.FILES}
+
+
+def write_tier_files(folder: Path, lines: Mapping[str, Iterable[Sequence[object]]]) -> None:
+    """Writes all files of tier rules, those without lines with a header alone; they are found to be in order."""
+    for name, path in tier_files(folder).items():
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([rules.COLUMNS[name], *lines.get(name, [])])
+    rules.check(tier_files(folder))
 
 
 @cache

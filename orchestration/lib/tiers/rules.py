@@ -1,4 +1,4 @@
-"""The rules of tier programmes, four CSV files, checked as a whole before a build: what is wrong with them is said with
+"""The rules of tiers and points, six CSV files, checked as a whole before a build: what is wrong with them is said with
 file and line, and not found out by what the marts look like.
 """
 
@@ -14,18 +14,17 @@ from pathlib import Path
 
 from orchestration.lib.errors import UserError
 
-FILES = ("tier_programs", "tiers", "tier_rules", "tier_overrides")
-"""Names of the seeds; each file is `<name>.csv`."""
-
-METRICS = ("spend", "orders", "purchase_days")
+METRICS = ("spend", "orders", "purchase_days", "points")
 MOVING_WINDOWS = ("rolling_months", "calendar_months")
 WINDOWS = (*MOVING_WINDOWS, "calendar_year", "enrolment_anniversary", "lifetime")
 LANDINGS = ("full", "one_down", "base")
 MEMBERSHIPS = ("purchasers", "enrolled")
+EXPIRIES = ("never", "fixed", "activity")
+EARN_SUBJECTS = ("order", "tier", "channel", "category", "campaign")
 NEW = "new"
 """Where members come from in tier_movements: no tier can be called so."""
 
-_COLUMNS = {
+COLUMNS: Mapping[str, Sequence[str]] = {
     "tier_programs": ("program_id", "program_name", "membership", "is_history_counted"),
     "tiers": ("program_id", "tier", "tier_rank", "benefit_cost_amount"),
     "tier_rules": (
@@ -33,7 +32,15 @@ _COLUMNS = {
         "extension_months", "grace_days", "soft_landing",
     ),
     "tier_overrides": ("program_id", "customer_id", "tier", "valid_from", "valid_to", "reason"),
+    "points_rules": (
+        "program_id", "rule_version", "valid_from", "expiry_type", "expiry_months", "order_cap", "day_cap", "month_cap",
+        "point_value_amount", "point_cost_amount", "expected_redemption_rate",
+    ),
+    "earn_rules": ("program_id", "rule_version", "applies_to", "value", "multiplier"),
 }  # fmt: skip
+"""Columns of each seed."""
+FILES = tuple(COLUMNS)
+"""Names of the seeds; each file is `<name>.csv`."""
 _MOST_PROBLEMS = 10
 
 
@@ -74,7 +81,8 @@ def check(paths: Mapping[str, Path]) -> None:
         more = f"\n… and {len(found) - _MOST_PROBLEMS} more" if len(found) > _MOST_PROBLEMS else ""
         raise UserError(
             "The tier rules cannot be used:\n" + "\n".join(map(str, found[:_MOST_PROBLEMS])) + more,
-            "See docs/tiers.md for what a rule may say.",
+            "See docs/tiers.md and docs/points.md for what a rule may say. A data set with programmes or tiers of its "
+            "own needs points_rules and earn_rules of its own, which may be empty but for the header.",
         )
 
 
@@ -84,7 +92,7 @@ def problems(paths: Mapping[str, Path]) -> list[Problem]:
     lines: dict[str, list[Line]] = {}
     for name in FILES:
         try:
-            lines[name] = _read(paths[name], _COLUMNS[name])
+            lines[name] = _read(paths[name], COLUMNS[name])
         except UserError as error:
             found.append(Problem(paths[name], None, error.what))
     if found:
@@ -94,8 +102,8 @@ def problems(paths: Mapping[str, Path]) -> list[Problem]:
             found += [Problem(line.path, line.number, what) for what in judge(line)]
     # What does not fit together is only worth telling of values that can be read.
     if not found:
-        for programs_problems in (_of_programs, _of_tiers, _of_rules, _of_overrides):
-            found += programs_problems(lines, paths)
+        for judge_all in (_of_programs, _of_tiers, _of_rules, _of_overrides, _of_points, _of_earning):
+            found += judge_all(lines, paths)
     return found
 
 
@@ -184,10 +192,12 @@ def _decimal(text: str) -> Decimal:
         return Decimal("NaN")
 
 
-def _amount(line: Line, column: str, places: int) -> Iterator[str]:
+def _amount(line: Line, column: str, places: int, most: int | None = None) -> Iterator[str]:
     amount = _decimal(line[column])
-    if not amount.is_finite() or amount < 0 or amount != round(amount, places):
-        yield f"{column} is '{line[column]}'; it must be a number of at least 0, with at most {places} decimal places"
+    is_within = amount.is_finite() and amount >= 0 and (most is None or amount <= most)
+    if not is_within or amount != round(amount, places):
+        bounds = "of at least 0" if most is None else f"from 0 to {most}"
+        yield f"{column} is '{line[column]}'; it must be a number {bounds}, with at most {places} decimal places"
 
 
 def _threshold(line: Line) -> Iterator[str]:
@@ -205,11 +215,43 @@ def _override_values(line: Line) -> Iterator[str]:
         yield from _date(line, "valid_to")
 
 
+def _points_values(line: Line) -> Iterator[str]:
+    yield from _given(line, "program_id")
+    yield from _whole(line, "rule_version", 1)
+    yield from _date(line, "valid_from")
+    yield from _one_of(line, "expiry_type", EXPIRIES)
+    if line["expiry_type"] != "never":
+        yield from _whole(line, "expiry_months", 1)
+    elif line["expiry_months"]:
+        yield f"expiry_months is '{line['expiry_months']}'; what never expires has none: leave it empty"
+    for cap in ("order_cap", "day_cap", "month_cap"):
+        # 0 would be read as no limit by some: it is a multiplier of 0 that gives nothing.
+        if line[cap]:
+            yield from _whole(line, cap, 1)
+    for amount in ("point_value_amount", "point_cost_amount"):
+        yield from _amount(line, amount, places=6)
+    if line["expected_redemption_rate"]:
+        yield from _amount(line, "expected_redemption_rate", places=6, most=1)
+
+
+def _earn_values(line: Line) -> Iterator[str]:
+    yield from _given(line, "program_id")
+    yield from _whole(line, "rule_version", 1)
+    yield from _one_of(line, "applies_to", EARN_SUBJECTS)
+    if line["applies_to"] != "order":
+        yield from _given(line, "value")
+    elif line["value"]:
+        yield f"value is '{line['value']}'; every order has none: leave it empty"
+    yield from _amount(line, "multiplier", places=6 if line["applies_to"] == "order" else 3)
+
+
 _VALUES: Mapping[str, Callable[[Line], Iterator[str]]] = {
     "tier_programs": _program_values,
     "tiers": _tier_values,
     "tier_rules": _rule_values,
     "tier_overrides": _override_values,
+    "points_rules": _points_values,
+    "earn_rules": _earn_values,
 }
 
 
@@ -229,7 +271,7 @@ def _of_programs(lines: _Lines, paths: _Paths) -> Iterator[Problem]:
 
 
 def _of_tiers(lines: _Lines, paths: _Paths) -> Iterator[Problem]:
-    yield from _unknown(lines["tiers"], lines["tier_programs"], "program_id")
+    yield from _unknown(lines["tiers"], lines, paths, "tier_programs", "program_id")
     yield from _twice(lines["tiers"], "program_id", "tier")
     for program in _in_order(line["program_id"] for line in lines["tiers"]):
         mine = sorted((x for x in lines["tiers"] if x["program_id"] == program), key=lambda x: int(x["tier_rank"]))
@@ -245,8 +287,10 @@ def _of_tiers(lines: _Lines, paths: _Paths) -> Iterator[Problem]:
 
 def _of_rules(lines: _Lines, paths: _Paths) -> Iterator[Problem]:
     rules = lines["tier_rules"]
-    yield from _unknown(rules, lines["tier_programs"], "program_id")
-    yield from _unknown(rules, lines["tiers"], "program_id", "tier")
+    yield from _unknown(rules, lines, paths, "tier_programs", "program_id")
+    yield from _unknown(rules, lines, paths, "tiers", "program_id", "tier")
+    counted = [line for line in rules if line["metric"] == "points"]
+    yield from _unknown(counted, lines, paths, "points_rules", "program_id")
     yield from _twice(rules, "program_id", "rule_version", "tier")
     ranks = {(line["program_id"], line["tier"]): int(line["tier_rank"]) for line in lines["tiers"]}
     for line in rules:
@@ -257,13 +301,15 @@ def _of_rules(lines: _Lines, paths: _Paths) -> Iterator[Problem]:
     for program in _in_order(line["program_id"] for line in rules):
         mine = [line for line in rules if line["program_id"] == program]
         names = {rank: tier for (owner, tier), rank in ranks.items() if owner == program and rank > 0}
-        versions = {
-            number: [line for line in mine if int(line["rule_version"]) == number]
-            for number in sorted({int(line["rule_version"]) for line in mine})
-        }
+        versions = _by_version(mine)
         yield from _of_versions(program, versions)
         for number, version in versions.items():
             yield from _of_version(program, number, version, names, ranks)
+
+
+def _by_version(lines: Sequence[Line]) -> dict[int, list[Line]]:
+    numbers = sorted({int(line["rule_version"]) for line in lines})
+    return {number: [line for line in lines if int(line["rule_version"]) == number] for number in numbers}
 
 
 def _of_versions(program: str, versions: Mapping[int, Sequence[Line]]) -> Iterator[Problem]:
@@ -318,7 +364,7 @@ def _of_version(
 
 def _of_overrides(lines: _Lines, paths: _Paths) -> Iterator[Problem]:
     overrides = lines["tier_overrides"]
-    yield from _unknown(overrides, lines["tiers"], "program_id", "tier")
+    yield from _unknown(overrides, lines, paths, "tiers", "program_id", "tier")
     for line in overrides:
         if line["valid_to"] and line["valid_to"] <= line["valid_from"]:
             yield Problem(
@@ -335,13 +381,46 @@ def _of_overrides(lines: _Lines, paths: _Paths) -> Iterator[Problem]:
             )  # fmt: skip
 
 
-def _unknown(lines: Sequence[Line], known: Sequence[Line], *columns: str) -> Iterator[Problem]:
-    names = {tuple(line[column] for column in columns) for line in known}
-    for line in lines:
+def _of_points(lines: _Lines, paths: _Paths) -> Iterator[Problem]:
+    rules = lines["points_rules"]
+    yield from _unknown(rules, lines, paths, "tier_programs", "program_id")
+    yield from _twice(rules, "program_id", "rule_version")
+    for program in _in_order(line["program_id"] for line in rules):
+        mine = [line for line in rules if line["program_id"] == program]
+        yield from _of_versions(program, _by_version(mine))
+        for line in mine:
+            if line["expiry_type"] != mine[0]["expiry_type"]:
+                yield Problem(
+                    line.path, line.number,
+                    f"expiry_type of {program} is {line['expiry_type']} here and {mine[0]['expiry_type']} in line "
+                    f"{mine[0].number}: it is the same in all versions",
+                )  # fmt: skip
+
+
+def _of_earning(lines: _Lines, paths: _Paths) -> Iterator[Problem]:
+    earning = lines["earn_rules"]
+    yield from _unknown(earning, lines, paths, "points_rules", "program_id", "rule_version")
+    tiers = [
+        Line(line.path, line.number, {"program_id": line["program_id"], "tier": line["value"]})
+        for line in earning
+        if line["applies_to"] == "tier"
+    ]
+    yield from _unknown(tiers, lines, paths, "tiers", "program_id", "tier")
+    yield from _twice(earning, "program_id", "rule_version", "applies_to", "value")
+    of_every_order = {(x["program_id"], x["rule_version"]) for x in earning if x["applies_to"] == "order"}
+    for line in lines["points_rules"]:
+        program, version = line["program_id"], line["rule_version"]
+        if (program, version) not in of_every_order:
+            what = f"version {version} of {program} has no multiplier for every order in {paths['earn_rules'].name}"
+            yield Problem(line.path, line.number, what)
+
+
+def _unknown(some: Sequence[Line], lines: _Lines, paths: _Paths, known: str, *columns: str) -> Iterator[Problem]:
+    names = {tuple(line[column] for column in columns) for line in lines[known]}
+    for line in some:
         if tuple(line[column] for column in columns) not in names:
             what = ", ".join(f"{column} '{line[column]}'" for column in columns)
-            file = known[0].path.name if known else "the file that names them"
-            yield Problem(line.path, line.number, f"{what} is not in {file}")
+            yield Problem(line.path, line.number, f"{what} is not in {paths[known].name}")
 
 
 def _twice(lines: Sequence[Line], *columns: str) -> Iterator[Problem]:
@@ -349,7 +428,7 @@ def _twice(lines: Sequence[Line], *columns: str) -> Iterator[Problem]:
     for line in lines:
         key = tuple(line[column] for column in columns)
         if key in seen:
-            what = ", ".join(f"{column} {line[column]}" for column in columns)
+            what = ", ".join(f"{column} {line[column]}" for column in columns if line[column])
             yield Problem(line.path, line.number, f"{what} is in line {seen[key]} already")
         seen.setdefault(key, line.number)
 
