@@ -24,9 +24,10 @@ from hypothesis import strategies as st
 
 from orchestration.lib.tiers import rules as rule_files
 from tests.properties import tier_reference
+from tests.properties.earning_reference import Order, Refund
 from tests.properties.reference import Row, add_months
 from tests.properties.test_marts import assert_same, rows
-from tests.properties.tier_reference import Order, Override, Program, Refund, Rule, Walk
+from tests.properties.tier_reference import Member, Override, Program, Rule, Walk
 from tests.support.project import compiled, insert_contract_rows, memory_warehouse, write_tier_files
 
 EXAMPLES = int(os.environ.get("TENURE_TIER_EXAMPLES", "40"))
@@ -84,7 +85,7 @@ def versions(draw: st.DrawFn) -> dict[int, date]:
 
 
 @st.composite
-def rules_of_version(draw: st.DrawFn, version: int, top: int) -> list[Rule]:
+def rules_of_version(draw: st.DrawFn, version: int, top: int, metrics: Sequence[str]) -> list[Rule]:
     windows = st.tuples(
         st.sampled_from(
             [
@@ -103,26 +104,26 @@ def rules_of_version(draw: st.DrawFn, version: int, top: int) -> list[Rule]:
         st.sampled_from([0, 0, 1, 10, 40, 150]),
         st.sampled_from(rule_files.LANDINGS),
     )
-    metric, window, term = draw(st.sampled_from(METRICS)), draw(windows), draw(terms)
+    metric, window, term = draw(st.sampled_from(metrics)), draw(windows), draw(terms)
     is_uniform = draw(st.booleans())
     least: dict[Any, int] = defaultdict(int)
     found = []
     for rank in range(1, top + 1):
         if not is_uniform:
-            metric, window, term = draw(st.sampled_from(METRICS)), draw(windows), draw(terms)
+            metric, window, term = draw(st.sampled_from(metrics)), draw(windows), draw(terms)
         months = window[1] if window[0] in rule_files.MOVING_WINDOWS else None
         measure = (metric, window[0], months)
-        steps = [1, 4_999, 5_000, 10_000] if metric == "spend" else [1, 1, 2]
+        steps = {"spend": [1, 4_999, 5_000, 10_000], "points": [1, 49, 50, 100]}.get(metric, [1, 1, 2])
         least[measure] += draw(st.sampled_from(steps))
         found.append(Rule(version, rank, metric, least[measure], window[0], months, *term))
     return found
 
 
 @st.composite
-def programs(draw: st.DrawFn, program_id: str) -> Program:
+def programs(draw: st.DrawFn, program_id: str, metrics: Sequence[str] = METRICS) -> Program:
     begins = draw(versions())
     top = draw(st.integers(1, 3))
-    rules = [rule for version in begins for rule in draw(rules_of_version(version, top))]
+    rules = [rule for version in begins for rule in draw(rules_of_version(version, top, metrics))]
     overrides = []
     for customer in draw(st.one_of(st.just(set()), st.sets(st.sampled_from(CUSTOMERS), max_size=2))):
         bounds = sorted(draw(st.sets(DAYS, min_size=1, max_size=4)))
@@ -154,18 +155,21 @@ class Case:
     contract: dict[str, list[Row]]
 
     @contextmanager
-    def marts(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The marts of tiers, built from the contract rows under these programmes."""
+    def marts(self, *names: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Marts of tiers, built from the contract rows under these programmes."""
         with TemporaryDirectory() as folder, memory_warehouse() as connection:
             write_rules(Path(folder), self.programs)
             for table, contract_rows in self.contract.items():
                 insert_contract_rows(connection, table, contract_rows)
-            compiled().with_seeds(Path(folder)).made_of(*MARTS).build(connection)
+            compiled().with_seeds(Path(folder)).made_of(*names).build(connection)
             yield connection
 
+    def members(self, program: Program) -> dict[str, tuple[Member, Walk]]:
+        found = tier_reference.members(program, self.orders, self.refunds, self.enrolled, self.data_end)
+        return {member.customer_id: (member, member.walk(self.data_end)) for member in found}
+
     def walks(self, program: Program) -> dict[str, Walk]:
-        members = tier_reference.members(program, self.orders, self.refunds, self.enrolled, self.data_end)
-        return {member.customer_id: member.walk(self.data_end) for member in members}
+        return {customer_id: walk for customer_id, (_, walk) in self.members(program).items()}
 
 
 def at_noon(day: date) -> datetime:
@@ -173,7 +177,7 @@ def at_noon(day: date) -> datetime:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
+def cases(draw: st.DrawFn, of: Sequence[st.SearchStrategy[Program]] = (programs("one"), programs("two"))) -> Case:
     orders: list[Order] = []
     contract: dict[str, list[Row]] = {"orders": [], "refunds": [], "customers": [], "interactions": []}
     contract["identity_map"] = [{"alias_id": "alias_of_a", "customer_id": "a"}]
@@ -183,7 +187,7 @@ def cases(draw: st.DrawFn) -> Case:
     for number, (customer, days, cents, status) in enumerate(drawn):
         on = min(FIRST_DAY + timedelta(days=days), data_end)
         if status == "completed":
-            orders.append(Order(number, "a" if customer == "alias_of_a" else customer, on, cents))
+            orders.append(Order(number, "a" if customer == "alias_of_a" else customer, at_noon(on), cents))
         contract["orders"].append(
             {"order_id": number, "customer_id": customer, "ordered_at": at_noon(on), "amount": Decimal(cents) / 100,
              "status": status}
@@ -195,7 +199,7 @@ def cases(draw: st.DrawFn) -> Case:
         order = next((order for order in orders if order.number == order_number), None)
         on = min((order.on if order else FIRST_DAY) + timedelta(days=after), data_end + timedelta(days=1))
         if order is not None:
-            refunds.append(Refund(order, on, cents))
+            refunds.append(Refund(number, order, at_noon(on), cents))
         contract["refunds"].append(
             {"refund_id": number, "order_id": order_number, "refunded_at": at_noon(on), "amount": Decimal(cents) / 100}
         )
@@ -214,7 +218,7 @@ def cases(draw: st.DrawFn) -> Case:
         *({"interaction_id": c, "customer_id": c, "interaction_type": "enrolled", "occurred_at": at_noon(enrolled[c])}
           for c in sorted(by_interaction)),
     ]  # fmt: skip
-    return Case(orders, refunds, enrolled, data_end, [draw(programs("one")), draw(programs("two"))], contract)
+    return Case(orders, refunds, enrolled, data_end, [draw(program) for program in of], contract)
 
 
 def write_rules(folder: Path, of: Sequence[Program]) -> None:
@@ -234,6 +238,15 @@ def write_rules(folder: Path, of: Sequence[Program]) -> None:
             lines["tier_overrides"].append(
                 [name, override.customer_id, program.tiers[override.rank], override.begins, override.ends or "", "test"]
             )
+        for number, version in enumerate(program.points.versions if program.points else [], start=1):
+            assert program.points is not None
+            caps = [version.order_cap, version.day_cap, version.month_cap]
+            lines["points_rules"].append(
+                [name, number, version.begins, program.points.expiry_type,
+                 *("" if value is None else value for value in (version.expiry_months, *caps)), "0.01", "0.01", ""]
+            )  # fmt: skip
+            multipliers = {("order", ""): version.per_unit, **version.multipliers}
+            lines["earn_rules"] += [[name, number, *what, f"{value:f}"] for what, value in multipliers.items()]
     write_tier_files(folder, lines)
 
 
@@ -248,7 +261,7 @@ def test_every_tier_mart_equals_the_reference(case: Case) -> None:
         expected["tier_movements"] += tier_reference.tier_movements(
             program, walks, case.orders, case.refunds, case.data_end
         )
-    with case.marts() as connection:
+    with case.marts(*MARTS) as connection:
         built = {mart: rows(connection, f"tiers.{mart}") for mart in MARTS}
     for mart in MARTS:
         assert_same(built[mart], expected[mart], KEYS[mart])
@@ -317,7 +330,7 @@ def test_buying_more_never_lowers_a_tier(case: Case, more: list[tuple[str, int, 
     after = replace(before, contract={**before.contract, "orders": [*case.contract["orders"], *further]})
     histories = []
     for shop in (before, after):
-        with shop.marts() as connection:
+        with shop.marts("tier_history") as connection:
             histories.append(rows(connection, "tiers.tier_history"))
     for row in histories[0]:
         for other in histories[1]:

@@ -13,29 +13,16 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from tests.properties import earning_reference
+from tests.properties.earning_reference import Order, Points, Refund
 from tests.properties.reference import ONE_DAY, Row, add_months, amount, period_start
 
 MOVING = ("rolling_months", "calendar_months")
 
 
-class Order(NamedTuple):
-    """`number` names it for its refunds; `cents` are before refunds."""
-
-    number: int
-    customer_id: str
-    on: date
-    cents: int
-
-
-class Refund(NamedTuple):
-    order: Order
-    on: date
-    cents: int
-
-
 @dataclass(frozen=True)
 class Rule:
-    """A row of tier_rules; `threshold` in cents, or as a number of orders or days."""
+    """A row of tier_rules; `threshold` in cents, or as a number of orders, days or points."""
 
     version: int
     rank: int
@@ -66,6 +53,7 @@ class Program:
     """Version → first day."""
     rules: Sequence[Rule]
     overrides: Sequence[Override] = ()
+    points: Points | None = None
 
     def version_on(self, day: date) -> int:
         return max(version for version, begins in self.versions.items() if begins <= day)
@@ -103,6 +91,17 @@ class Member:
         self.since = since
         self.orders = [order for order in orders if order.customer_id == customer_id]
         self.refunds = [refund for refund in refunds if refund.order.customer_id == customer_id]
+        self.units: dict[str, dict[int, int]] = {"spend": {order.number: order.cents for order in self.orders}}
+        """Of metrics that refunds take back, by order."""
+        self.taken_back: dict[str, list[tuple[Refund, int]]] = {"spend": [(r, r.cents) for r in self.refunds]}
+        if program.points:
+            points = earning_reference.given(program.points, [order for order in self.orders if order.on >= since])
+            self.units["points"] = points
+            self.taken_back["points"] = [
+                taken
+                for order in self.orders
+                for taken in earning_reference.reversals(order, points.get(order.number, 0), self.refunds)
+            ]
 
     def window_of(self, rule: Rule, day: date) -> int:
         """Which window with an end a day lies in; the others are all one."""
@@ -140,15 +139,14 @@ class Member:
             return len(orders)
         if rule.metric == "purchase_days":
             return len({order.on for order in orders})
-        refunds = [r.cents for r in self.refunds if self.counts(rule, r.order, r.on, day)]
-        return sum(order.cents for order in orders) - sum(refunds)
+        units = self.units[rule.metric]
+        taken = [taken for r, taken in self.taken_back[rule.metric] if self.counts(rule, r.order, r.on, day)]
+        return sum(units.get(order.number, 0) for order in orders) - sum(taken)
 
     def refunded_on(self, rule: Rule, day: date) -> int:
         """What refunds took off the sum on this day."""
-        if rule.metric != "spend":
-            return 0
         return sum(
-            refund.cents for refund in self.refunds
+            taken for refund, taken in self.taken_back.get(rule.metric, [])
             if self.counts(rule, refund.order, refund.on, day)
             and not (day > self.since and self.counts(rule, refund.order, refund.on, day - ONE_DAY))
         )  # fmt: skip
