@@ -56,16 +56,12 @@ DAYS = st.one_of(
     st.sampled_from([0, 2, 3, 33, 63, 64, 94, 123, 124, 152, 153, 366, 367, 430]),
 )
 CENTS = st.sampled_from([0, 1, 5_000, 9_999, 10_000, 25_000])
-ORDERS = st.lists(
-    st.tuples(
-        st.sampled_from([*CUSTOMERS, "a", "a", "alias_of_a"]),
-        DAYS,
-        CENTS,
-        st.sampled_from(["completed"] * 7 + ["cancelled"]),
-    ),
-    min_size=1,
-    max_size=20,
-).filter(lambda orders: any(order[3] == "completed" for order in orders))
+ORDER = st.tuples(
+    st.sampled_from([*CUSTOMERS, "a", "a", "alias_of_a"]),
+    DAYS,
+    CENTS,
+    st.sampled_from(["completed"] * 7 + ["cancelled"]),
+)
 REFUNDS = st.lists(
     st.tuples(
         st.integers(0, 99),
@@ -177,11 +173,18 @@ def at_noon(day: date) -> datetime:
 
 
 @st.composite
-def cases(draw: st.DrawFn, of: Sequence[st.SearchStrategy[Program]] = (programs("one"), programs("two"))) -> Case:
+def cases(
+    draw: st.DrawFn,
+    of: Sequence[st.SearchStrategy[Program]] = (programs("one"), programs("two")),
+    least_orders: int = 1,
+) -> Case:
     orders: list[Order] = []
     contract: dict[str, list[Row]] = {"orders": [], "refunds": [], "customers": [], "interactions": []}
     contract["identity_map"] = [{"alias_id": "alias_of_a", "customer_id": "a"}]
-    drawn = draw(ORDERS)
+    history = st.lists(ORDER, min_size=least_orders, max_size=20).filter(
+        lambda orders: any(order[3] == "completed" for order in orders)
+    )
+    drawn = draw(history)
     last_order_on = FIRST_DAY + timedelta(days=max(day for _, day, _, status in drawn if status == "completed"))
     data_end = last_order_on + timedelta(days=draw(st.sampled_from([0, 0, 1, 13, 40, 100, 250])))
     for number, (customer, days, cents, status) in enumerate(drawn):
