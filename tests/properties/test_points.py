@@ -232,13 +232,9 @@ def check_lots(entries: Sequence[Row], expiry_type: str, data_end: date) -> tupl
     """Replays a member's entries, sorted by time: what is left of the lots, and owed, at the end."""
     lots: dict[tuple[str, str], int] = {}
     given_at: dict[tuple[str, str], datetime] = {}
-    expires: dict[tuple[str, str], date | None] = {}
+    expires: dict[tuple[str, str], date] = {}
     gone: set[tuple[str, str]] = set()
     owed = 0
-
-    def place(lot: tuple[str, str]) -> tuple[date, datetime]:
-        lasts = expires[lot] if expiry_type == "fixed" else None
-        return lasts or date.max, given_at[lot]
 
     for at, group in groupby(entries, key=lambda row: row["occurred_at"]):
         now = list(group)
@@ -249,6 +245,9 @@ def check_lots(entries: Sequence[Row], expiry_type: str, data_end: date) -> tupl
             assert lot not in gone
             if row["points"] > 0:
                 assert lot not in lots
+                # None expires before one that was given earlier, so first given is first to expire.
+                if expiry_type == "fixed":
+                    assert row["expires_on"] >= max(expires.values(), default=FIRST_DAY)
                 lots[lot], given_at[lot], expires[lot] = 0, at, row["expires_on"]
             assert row["expires_on"] == expires[lot]
             assert row["vintage_month"] == given_at[lot].date().replace(day=1)
@@ -265,9 +264,9 @@ def check_lots(entries: Sequence[Row], expiry_type: str, data_end: date) -> tupl
         assert owed >= 0
         assert owed == 0 or not any(lots.values())
         for lot in taken_from:
-            assert not any(left for other, left in lots.items() if place(other) < place(lot))
+            assert not any(left for other, left in lots.items() if given_at[other] < given_at[lot])
     if expiry_type == "fixed":
-        assert not any(left for lot, left in lots.items() if (expires[lot] or date.max) <= data_end)
+        assert not any(left for lot, left in lots.items() if expires[lot] <= data_end)
     return sum(lots.values()), owed
 
 
