@@ -1,56 +1,92 @@
-with moved as (
+with earned as (
 
-    select * from {{ ref('int_points_moved') }}
+    select * from {{ ref('int_points_earned') }}
+    where {{ is_affected('customer') }}
+
+),
+
+stated as (
+
+    select * from {{ ref('int_points_stated') }}
     where
         points > 0
         and {{ is_affected('customer') }}
 
 ),
 
--- Laid end to end in the order in which they are given, lots are intervals of all points that a member was ever given.
-numbered as (
+rules as (
+
+    select * from {{ ref('int_points_rules_dated') }}
+
+),
+
+given as (
 
     select
         program_id,
         customer_id,
-        row_number() over given as lot_number,
-        entry_type,
-        source_type,
-        source_id,
-        expiry_type,
+        'earned' as entry_type,
+        'order' as source_type,
+        order_id as source_id,
+        1 as lot_rank,
         points,
-        cast(sum(points) over given as bigint) as lot_end,
-        max(expires_on) over given as last_expires_on,
-        expires_on,
+        business_date,
+        ordered_at as occurred_at
+    from earned
+
+    union all
+
+    select
+        program_id,
+        customer_id,
+        entry_type,
+        'interaction' as source_type,
+        interaction_id as source_id,
+        case entry_type when 'adjusted' then 2 else 3 end as lot_rank,
+        points,
         business_date,
         occurred_at
-    from moved
-    window given as (
-        partition by program_id, customer_id
-        order by occurred_at, source_type, source_id
-        rows between unbounded preceding and current row
-    )
+    from stated
 
 ),
 
+dated as (
+
+    select
+        given.*,
+        rules.expiry_type,
+        {{ add_months('given.business_date', 'rules.expiry_months') }} as expires_on
+    from given
+    inner join rules
+        on
+            given.program_id = rules.program_id
+            and {{ is_within('given.business_date', 'rules.valid_from_on', 'rules.valid_to_on') }}
+
+),
+
+-- Laid end to end in the order in which they are given, lots are intervals of all points that a member was ever given. None
+-- expires before one that was given earlier; with activity, what comes later moves the date for all.
 final as (
 
     select
         program_id,
         customer_id,
-        lot_number,
-        concat(program_id, ':', source_type, ':', source_id) as lot_id,
+        row_number() over in_order as lot_number,
         entry_type,
         source_type,
         source_id,
         expiry_type,
         points,
-        lot_end,
-        -- No lot expires before one that was given earlier. With activity, what comes later moves the date for all.
-        case expiry_type when 'fixed' then last_expires_on else expires_on end as expires_on,
+        cast(sum(points) over in_order as bigint) as lot_end,
+        case expiry_type when 'fixed' then max(expires_on) over in_order else expires_on end as expires_on,
         business_date,
         occurred_at
-    from numbered
+    from dated
+    window in_order as (
+        partition by program_id, customer_id
+        order by occurred_at, lot_rank, source_id
+        rows between unbounded preceding and current row
+    )
 
 )
 

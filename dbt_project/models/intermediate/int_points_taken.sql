@@ -1,14 +1,20 @@
-with moved as (
+with lots as (
 
-    select * from {{ ref('int_points_moved') }}
+    select * from {{ ref('int_points_lots') }}
     where {{ is_affected('customer') }}
 
 ),
 
-lots as (
+debits as (
 
-    select * from {{ ref('int_points_lots') }}
+    select * from {{ ref('int_points_debited') }}
     where {{ is_affected('customer') }}
+
+),
+
+rules as (
+
+    select * from {{ ref('int_points_rules_dated') }}
 
 ),
 
@@ -17,22 +23,54 @@ lots as (
 activity_days as (
 
     select
-        program_id,
-        customer_id,
-        business_date,
-        max(expires_on) as expires_on,
-        lead(business_date) over (
-            partition by program_id, customer_id
-            order by business_date
-        ) as next_date
-    from moved
-    where
-        expiry_type = 'activity'
-        and (points > 0 or entry_type = 'redeemed')
-    group by
-        program_id,
-        customer_id,
-        business_date
+        days.program_id,
+        days.customer_id,
+        days.business_date,
+        {{ add_months('days.business_date', 'rules.expiry_months') }} as expires_on,
+        lead(days.business_date) over (
+            partition by days.program_id, days.customer_id
+            order by days.business_date
+        ) as next_date,
+        max(days.lot_end) over (
+            partition by days.program_id, days.customer_id
+            order by days.business_date
+            rows between unbounded preceding and current row
+        ) as expired_end
+    from (
+        select
+            program_id,
+            customer_id,
+            business_date,
+            max(lot_end) as lot_end
+        from (
+            select
+                program_id,
+                customer_id,
+                business_date,
+                lot_end
+            from lots
+            where expiry_type = 'activity'
+
+            union all
+
+            select
+                program_id,
+                customer_id,
+                business_date,
+                0 as lot_end
+            from debits
+            where entry_type = 'redeemed'
+        ) as activities
+        group by
+            program_id,
+            customer_id,
+            business_date
+    ) as days
+    inner join rules
+        on
+            days.program_id = rules.program_id
+            and {{ is_within('days.business_date', 'rules.valid_from_on', 'rules.valid_to_on') }}
+    where rules.expiry_type = 'activity'
 
 ),
 
@@ -54,57 +92,73 @@ expiries as (
     union all
 
     select
-        lots.program_id,
-        lots.customer_id,
-        activity_days.expires_on,
-        max(lots.lot_end) as expired_end
+        program_id,
+        customer_id,
+        expires_on,
+        expired_end
     from activity_days
-    inner join lots
-        on
-            activity_days.program_id = lots.program_id
-            and activity_days.customer_id = lots.customer_id
-            and activity_days.business_date >= lots.business_date
     where
-        activity_days.next_date is null
-        or activity_days.next_date >= activity_days.expires_on
-    group by
-        lots.program_id,
-        lots.customer_id,
-        activity_days.expires_on
+        next_date is null
+        or next_date >= expires_on
 
 ),
 
+debtors as (
+
+    select distinct
+        program_id,
+        customer_id
+    from debits
+
+),
+
+-- In their order: of those at one time an expiry, then lots, then debits.
 events as (
 
     select
-        program_id,
-        customer_id,
-        entry_type,
-        source_type,
-        source_id,
-        event_rank,
-        greatest(points, 0) as given_points,
-        greatest(- points, 0) as debit_points,
+        expiries.program_id,
+        expiries.customer_id,
+        0 as event_rank,
+        0 as number_of_rank,
+        0 as lot_end,
+        0 as debit_points,
+        expiries.expired_end,
+        {{ business_midnight_utc('expiries.expires_on') }} as occurred_at
+    from expiries
+    inner join debtors
+        on
+            expiries.program_id = debtors.program_id
+            and expiries.customer_id = debtors.customer_id
+
+    union all
+
+    select
+        lots.program_id,
+        lots.customer_id,
+        1 as event_rank,
+        lots.lot_number as number_of_rank,
+        lots.lot_end,
+        0 as debit_points,
         cast(null as bigint) as expired_end,
-        business_date,
-        occurred_at
-    from moved
+        lots.occurred_at
+    from lots
+    inner join debtors
+        on
+            lots.program_id = debtors.program_id
+            and lots.customer_id = debtors.customer_id
 
     union all
 
     select
         program_id,
         customer_id,
-        'expired' as entry_type,
-        'expiry' as source_type,
-        cast(null as {{ dbt.type_string() }}) as source_id,
-        0 as event_rank,
-        0 as given_points,
-        0 as debit_points,
-        expired_end,
-        expires_on as business_date,
-        {{ business_midnight_utc('expires_on') }} as occurred_at
-    from expiries
+        2 as event_rank,
+        debit_number as number_of_rank,
+        0 as lot_end,
+        points as debit_points,
+        cast(null as bigint) as expired_end,
+        occurred_at
+    from debits
 
 ),
 
@@ -114,18 +168,15 @@ summed as (
         program_id,
         customer_id,
         row_number() over up_to_here as event_number,
-        entry_type,
-        source_type,
-        source_id,
+        case event_rank when 2 then number_of_rank end as debit_number,
         expired_end,
-        cast(sum(given_points) over up_to_here as bigint) as given_end,
+        max(lot_end) over up_to_here as given_end,
         cast(sum(debit_points) over up_to_here as bigint) as debit_end,
-        business_date,
         occurred_at
     from events
     window up_to_here as (
         partition by program_id, customer_id
-        order by occurred_at, event_rank, source_type, source_id nulls first
+        order by occurred_at, event_rank, number_of_rank
         rows between unbounded preceding and current row
     )
 
@@ -133,98 +184,120 @@ summed as (
 
 -- How far points are taken: a debit takes as many more, an expiry takes all up to its end. Unrolled, that is the sum of
 -- the debits and the most by which any expiry so far was ahead of their sum when it came.
-ends as (
+takings as (
 
     select
         program_id,
         customer_id,
         event_number,
-        entry_type,
-        source_type,
-        source_id,
+        debit_number,
         given_end,
-        debit_end + greatest(coalesce(max(expired_end - debit_end) over up_to_here, 0), 0) as taken_end,
-        business_date,
+        debit_end + greatest(
+            coalesce(
+                max(expired_end - debit_end) over (
+                    partition by program_id, customer_id
+                    order by event_number
+                    rows between unbounded preceding and current row
+                ),
+                0
+            ), 0
+        ) as taken_end,
         occurred_at
     from summed
-    window up_to_here as (
-        partition by program_id, customer_id
-        order by event_number
-        rows between unbounded preceding and current row
-    )
 
 ),
 
-takings as (
-
-    select *
-    from (
-        select
-            *,
-            lag(taken_end, 1, 0) over (
-                partition by program_id, customer_id
-                order by event_number
-            ) as taken_start
-        from ends
-    ) as linked
-    where taken_end > taken_start
-
-),
-
--- Both lots and takings lie end to end from 0 on: where one of either ends, a stretch ends, which is of the first lot and of
--- the first taking that end there or later.
-stretch_ends as (
+-- Both lots and takings lie end to end from 0 on. Where one of either ends, a stretch ends.
+ends as (
 
     select
         program_id,
         customer_id,
-        stretch_end,
-        min(lot_number) as lot_number,
-        min(event_number) as event_number
-    from (
-        select
-            program_id,
-            customer_id,
-            lot_end as stretch_end,
-            lot_number,
-            cast(null as bigint) as event_number
-        from lots
+        lot_end as stretch_end,
+        lot_number,
+        cast(null as bigint) as event_number,
+        business_date as given_on,
+        occurred_at as given_at,
+        cast(null as timestamp) as taken_at
+    from lots
 
-        union all
+    union all
 
-        select
-            program_id,
-            customer_id,
-            taken_end as stretch_end,
-            cast(null as bigint) as lot_number,
-            event_number
-        from takings
-    ) as all_ends
-    group by
+    select
         program_id,
         customer_id,
-        stretch_end
+        taken_end as stretch_end,
+        cast(null as bigint) as lot_number,
+        event_number,
+        cast(null as date) as given_on,
+        cast(null as timestamp) as given_at,
+        occurred_at as taken_at
+    from takings
+
+    union all
+
+    -- Where nothing is debited, every expiry takes all up to its end.
+    select
+        expiries.program_id,
+        expiries.customer_id,
+        expiries.expired_end as stretch_end,
+        cast(null as bigint) as lot_number,
+        cast(null as bigint) as event_number,
+        cast(null as date) as given_on,
+        cast(null as timestamp) as given_at,
+        {{ business_midnight_utc('expiries.expires_on') }} as taken_at
+    from expiries
+    left join debtors
+        on
+            expiries.program_id = debtors.program_id
+            and expiries.customer_id = debtors.customer_id
+    where debtors.customer_id is null
 
 ),
 
+-- It is of the first lot and of the first taking that end there or later: the least of each, for all grow with the ends.
 stretches as (
 
     select
         program_id,
         customer_id,
         stretch_end,
-        stretch_end - lag(stretch_end, 1, 0) over (
-            partition by program_id, customer_id
-            order by stretch_end
-        ) as points,
+        stretch_end - lag(stretch_end, 1, 0) over in_order as points,
         min(lot_number) over from_here as lot_number,
-        min(event_number) over from_here as event_number
-    from stretch_ends
-    window from_here as (
-        partition by program_id, customer_id
-        order by stretch_end
-        rows between current row and unbounded following
-    )
+        min(event_number) over from_here as event_number,
+        min(given_on) over from_here as given_on,
+        min(given_at) over from_here as given_at,
+        min(taken_at) over from_here as taken_at
+    from ends
+    window
+        in_order as (
+            partition by program_id, customer_id
+            order by stretch_end, lot_number nulls last, event_number nulls last
+        ),
+        from_here as (
+            partition by program_id, customer_id
+            order by stretch_end, lot_number nulls last, event_number nulls last
+            rows between current row and unbounded following
+        )
+
+),
+
+numbered_debits as (
+
+    select
+        takings.program_id,
+        takings.customer_id,
+        takings.event_number,
+        takings.given_end,
+        debits.entry_type,
+        debits.source_type,
+        debits.source_id
+    from takings
+    inner join debits
+        on
+            takings.program_id = debits.program_id
+            and takings.customer_id = debits.customer_id
+            and takings.debit_number = debits.debit_number
 
 ),
 
@@ -234,28 +307,27 @@ final as (
     select
         stretches.program_id,
         stretches.customer_id,
-        lots.lot_id,
-        takings.entry_type,
-        takings.source_type,
-        takings.source_id,
+        stretches.lot_number,
+        coalesce(
+            numbered_debits.entry_type, case when stretches.taken_at is not null then 'expired' end
+        ) as entry_type,
+        coalesce(
+            numbered_debits.source_type, case when stretches.taken_at is not null then 'expiry' end
+        ) as source_type,
+        numbered_debits.source_id,
         stretches.points,
-        coalesce(stretches.stretch_end > takings.given_end, false) as is_owed,
-        lots.expires_on,
-        lots.business_date as given_on,
-        lots.occurred_at as given_at,
-        takings.business_date as taken_on,
-        takings.occurred_at as taken_at
+        coalesce(stretches.stretch_end > numbered_debits.given_end, false) as is_owed,
+        stretches.given_on,
+        stretches.given_at,
+        {{ business_date('stretches.taken_at') }} as taken_on,
+        stretches.taken_at
     from stretches
-    left join lots
+    left join numbered_debits
         on
-            stretches.program_id = lots.program_id
-            and stretches.customer_id = lots.customer_id
-            and stretches.lot_number = lots.lot_number
-    left join takings
-        on
-            stretches.program_id = takings.program_id
-            and stretches.customer_id = takings.customer_id
-            and stretches.event_number = takings.event_number
+            stretches.program_id = numbered_debits.program_id
+            and stretches.customer_id = numbered_debits.customer_id
+            and stretches.event_number = numbered_debits.event_number
+    where stretches.points > 0
 
 )
 

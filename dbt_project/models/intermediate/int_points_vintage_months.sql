@@ -7,7 +7,7 @@ with lots as (
 taken as (
 
     select * from {{ ref('int_points_taken') }}
-    where lot_id is not null and entry_type is not null
+    where lot_number is not null and entry_type is not null
 
 ),
 

@@ -42,7 +42,6 @@ left_over as (
     select
         taken.program_id,
         taken.customer_id,
-        taken.lot_id,
         taken.points,
         taken.taken_on,
         min(taken.taken_on) over (partition by taken.program_id, taken.customer_id) as next_expires_on
@@ -51,7 +50,7 @@ left_over as (
         on
             taken.taken_on is null
             or taken.taken_on > data_window.data_end_on
-    where taken.lot_id is not null
+    where taken.lot_number is not null
 
 ),
 

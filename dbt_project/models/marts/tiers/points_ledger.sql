@@ -1,13 +1,10 @@
 with lots as (
 
-    select * from {{ ref('int_points_lots') }}
-
-),
-
-taken as (
-
-    select * from {{ ref('int_points_taken') }}
-    where source_type is not null
+    select
+        *,
+        concat(program_id, ':', source_type, ':', source_id) as lot_id,
+        {{ period_start('month', 'business_date') }} as vintage_month
+    from {{ ref('int_points_lots') }}
 
 ),
 
@@ -17,7 +14,20 @@ data_window as (
 
 ),
 
-entries as (
+-- Whatever has happened by data_end. A debt is paid when the lot is given.
+taken as (
+
+    select
+        taken.*,
+        case when taken.is_owed then taken.given_at else taken.taken_at end as paid_at,
+        case when taken.is_owed then taken.given_on else taken.taken_on end as paid_on
+    from {{ ref('int_points_taken') }} as taken
+    inner join data_window
+        on taken.taken_on <= data_window.data_end_on
+
+),
+
+final as (
 
     select
         lot_id as entry_id,
@@ -31,27 +41,30 @@ entries as (
         occurred_at,
         business_date,
         expires_on,
-        {{ period_start('month', 'business_date') }} as vintage_month
+        vintage_month
     from lots
 
     union all
 
-    -- From a lot, on the day of the debit, or where that is a debt, of the lot that pays it.
     select
-        concat(lot_id, ' < ', source_type, coalesce(concat(':', source_id), '')) as entry_id,
-        program_id,
-        customer_id,
-        lot_id,
-        entry_type,
-        source_type,
-        source_id,
-        - points as points,
-        case when is_owed then given_at else taken_at end as occurred_at,
-        case when is_owed then given_on else taken_on end as business_date,
-        expires_on,
-        {{ period_start('month', 'given_on') }} as vintage_month
+        concat(lots.lot_id, ' < ', taken.source_type, coalesce(concat(':', taken.source_id), '')) as entry_id,
+        taken.program_id,
+        taken.customer_id,
+        lots.lot_id,
+        taken.entry_type,
+        taken.source_type,
+        taken.source_id,
+        - taken.points as points,
+        taken.paid_at as occurred_at,
+        taken.paid_on as business_date,
+        lots.expires_on,
+        lots.vintage_month
     from taken
-    where lot_id is not null
+    inner join lots
+        on
+            taken.program_id = lots.program_id
+            and taken.customer_id = lots.customer_id
+            and taken.lot_number = lots.lot_number
 
     union all
 
@@ -81,43 +94,25 @@ entries as (
     union all
 
     select
-        concat(lot_id, ' < ', source_type, ':', source_id, ' debt') as entry_id,
-        program_id,
-        customer_id,
+        concat(lots.lot_id, ' < ', taken.source_type, ':', taken.source_id, ' debt') as entry_id,
+        taken.program_id,
+        taken.customer_id,
         cast(null as {{ dbt.type_string() }}) as lot_id,
         'debt' as entry_type,
-        source_type,
-        source_id,
-        points,
-        given_at as occurred_at,
-        given_on as business_date,
+        taken.source_type,
+        taken.source_id,
+        taken.points,
+        taken.paid_at as occurred_at,
+        taken.paid_on as business_date,
         cast(null as date) as expires_on,
         cast(null as date) as vintage_month
     from taken
-    where
-        is_owed
-        and lot_id is not null
-
-),
-
-final as (
-
-    select
-        entries.entry_id,
-        entries.program_id,
-        entries.customer_id,
-        entries.lot_id,
-        entries.entry_type,
-        entries.source_type,
-        entries.source_id,
-        cast(entries.points as bigint) as points,
-        entries.occurred_at,
-        entries.business_date,
-        entries.expires_on,
-        entries.vintage_month
-    from entries
-    inner join data_window
-        on entries.business_date <= data_window.data_end_on
+    inner join lots
+        on
+            taken.program_id = lots.program_id
+            and taken.customer_id = lots.customer_id
+            and taken.lot_number = lots.lot_number
+    where taken.is_owed
 
 )
 
