@@ -38,6 +38,7 @@ _FORMATS: dict[str, Format] = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+_WITHOUT_POINTS = {file.stem: file for file in Path(__file__).with_name("tiers").glob("without_points/*.csv")}
 _TABLE = "postgres:"
 _URL_SCHEMES = ("s3", "gs", "https", "http")
 # What a URL may carry that is no address: a password before the host, a signature or a key among the parameters.
@@ -220,6 +221,9 @@ class Mapping(_Strict):
     def seed_paths(self) -> dict[str, Path]:
         """Seed → the data set's own file.
 
+        Programmes or tiers of its own have the points that rules of its own give them, and no others: those of the project are
+        for its own programme.
+
         Raises:
             UserError: there is no such file.
         """
@@ -230,6 +234,9 @@ class Mapping(_Strict):
                     f"{self.path}: the seed {name} is to be read from {path}, which does not exist.",
                     f"Copy {seeds_dir() / name}.csv there and change it; paths are relative to the mapping's folder.",
                 )
+        has_own_tiers = not paths.keys().isdisjoint(("tier_programs", "tiers"))
+        if has_own_tiers and paths.keys().isdisjoint(_WITHOUT_POINTS):
+            paths |= _WITHOUT_POINTS
         return paths
 
     def dbt_vars(self) -> dict[str, Any]:

@@ -76,17 +76,12 @@ def current_manifest(folder: Path) -> dict[str, object]:
 
 
 def test_a_data_set_brings_rules_of_its_own(tmp_path: Path) -> None:
-    (tmp_path / "shop.yml").write_text(
-        MAPPING + "seeds: {tiers: my/tiers.csv, tier_rules: my/rules.csv, earn_rules: my/earn.csv}\n"
-    )
+    (tmp_path / "shop.yml").write_text(MAPPING + "seeds: {tiers: my/tiers.csv, tier_rules: my/rules.csv}\n")
     write_sales(tmp_path / "landing/2024-01.csv", 1)
     assert "which does not exist" in " ".join(run(tmp_path).output.split())
     (tmp_path / "my").mkdir()
     (tmp_path / "my/tiers.csv").write_text(
         "program_id,tier,tier_rank,benefit_cost_amount\nstandard,visitor,0,0\nstandard,friend,1,2.50\n"
-    )
-    (tmp_path / "my/earn.csv").write_text(
-        "program_id,rule_version,applies_to,value,multiplier\nstandard,1,order,,1\nstandard,1,tier,friend,2\n"
     )
     head = (PROJECT_ROOT / "seeds/tier_rules.csv").read_text().splitlines()[0]
     rule = "standard,1,2000-01-01,friend,orders,{},lifetime,,0,0,full"
@@ -101,6 +96,8 @@ def test_a_data_set_brings_rules_of_its_own(tmp_path: Path) -> None:
     tiers = "select tier, count(*) from tiers.member_tiers group by tier"
     with duckdb.connect(str(tmp_path / "home/current/marts.duckdb"), read_only=True) as connection:
         assert connection.execute(tiers).fetchall() == [("friend", 40)]
+        # The rules of points that the project has are not of these tiers.
+        assert connection.execute("select count(*) from tiers.points_ledger").fetchall() == [(0,)]
     settings, mapping = (
         Settings.resolve(str(tmp_path / "shop.yml"), tmp_path / "home"),
         load_mapping(tmp_path / "shop.yml"),
