@@ -59,9 +59,7 @@ def loaded(
     connection.execute(f"set TimeZone = 'UTC'; attach '{settings.marts_path}' as marts; create schema truth")
     for path in sorted((folder / "world" / "truth").glob("*.parquet")):
         connection.execute(f"create view truth.{path.stem} as from '{path}'")
-    project = compiled(json.dumps(mapping.dbt_vars(), default=str))
-    if seeds is not None:
-        project = project.with_seeds(seeds)
+    project = compiled(json.dumps(mapping.dbt_vars(), default=str), seeds=seeds)
     domains = tuple(f"marts/{domain}" for domain in marts)
     project.build(connection, only=("staging", "intermediate", *domains))
     if is_fitted:
@@ -266,7 +264,7 @@ def test_wallets_hold_what_was_spent_with_us(shop: Loaded) -> None:
 def test_no_model_compares_all_rows_with_all(shop: Loaded) -> None:
     """What DuckDB plans where a join has no equality, or an outer one has a condition on one side alone."""
     project = compiled(json.dumps(load_mapping(shop.mapping).dbt_vars(), default=str))
-    built = [node for node in project.models if node.folder.startswith(("staging", "intermediate"))]
+    built = [node for node in project.nodes if node.folder.startswith(("staging", "intermediate"))]
     plans = {node.name: shop.rows(f"explain {node.sql}")[0][1] for node in built}
     # With the one row of the data's bounds.
     assert [name for name, plan in plans.items() if "BLOCKWISE_NL_JOIN" in plan] == ["int_identities_in_force"]

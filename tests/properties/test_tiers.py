@@ -157,7 +157,7 @@ class Case:
             write_rules(Path(folder), self.programs)
             for table, contract_rows in self.contract.items():
                 insert_contract_rows(connection, table, contract_rows)
-            compiled().with_seeds(Path(folder)).made_of(*names).build(connection)
+            compiled(seeds=Path(folder)).made_of(*names).build(connection)
             yield connection
 
     def members(self, program: Program) -> dict[str, tuple[Member, Walk]]:

@@ -1,7 +1,6 @@
 """The dbt project compiled once, its models then run on any DuckDB connection in a second or less.
 
-A `dbt build` takes seconds to start; a property test wants a hundred of them. What runs here is dbt's own
-compiled SQL, in dbt's order: only the materialisation (a table or a view by that name) is done by hand.
+A `dbt build` takes seconds to start; a property test wants a hundred of them.
 """
 
 from __future__ import annotations
@@ -10,9 +9,8 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
-from graphlib import TopologicalSorter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -20,12 +18,13 @@ from typing import Any, cast
 import duckdb
 import pytest
 
+from orchestration.lib import compiled as compiled_sql
 from orchestration.lib import dbt
 from orchestration.lib.contract import contract_tables
 from orchestration.lib.feeds import SQL_TYPES, empty_sql
 from orchestration.lib.forecast import tables
 from orchestration.lib.settings import PROJECT_ROOT
-from orchestration.lib.sql import identifier, literal
+from orchestration.lib.sql import literal
 from orchestration.lib.tiers import rules
 
 SCHEMAS = ("seeds", "staging", "intermediate")
@@ -33,39 +32,10 @@ MART_SCHEMAS = ("core", "retention", "churn", "value", "tiers", "quality")
 
 
 @dataclass(frozen=True)
-class Node:
-    name: str
-    folder: str
-    relation: str
-    is_view: bool
-    sql: str
-    parents: frozenset[str] = frozenset()
-    """Names of the models that it reads."""
+class CompiledProject(compiled_sql.CompiledProject):
+    """The project with what it takes to build it where there is nothing."""
 
-
-@dataclass(frozen=True)
-class CompiledProject:
-    """Seeds and models in an order in which they can be built."""
-
-    preparation: str
-    seeds: tuple[Node, ...] = field(repr=False)
-    models: tuple[Node, ...] = field(repr=False)
-
-    def with_seeds(self, folder: Path) -> CompiledProject:
-        """The same with the seeds whose CSV file is in a folder from there."""
-        return replace(self, seeds=tuple(_seed_from(seed, folder) for seed in self.seeds))
-
-    def made_of(self, *models: str) -> CompiledProject:
-        """These models alone, and all that they read."""
-        by_name = {model.name: model for model in self.models}
-        wanted: set[str] = set()
-        pending = [*models]
-        while pending:
-            name = pending.pop()
-            if name not in wanted:
-                wanted.add(name)
-                pending += by_name[name].parents
-        return replace(self, models=tuple(model for model in self.models if model.name in wanted))
+    preparation: str = ""
 
     def build(self, connection: duckdb.DuckDBPyConnection, *, only: tuple[str, ...] = ("",)) -> None:
         """Runs the models (those whose folder starts with one of `only`) where the schema `contract` is there."""
@@ -78,10 +48,9 @@ class CompiledProject:
         connection.execute("create schema if not exists forecast")
         for name, columns in tables.TABLES.items():
             connection.execute(f"create table if not exists forecast.{name} {columns}")
-        for node in [*self.seeds, *self.models]:
-            if node in self.seeds or node.folder.startswith(only):
-                kind = "view" if node.is_view else "table"
-                connection.execute(f"create or replace {kind} {node.relation} as {node.sql}")
+        for node in self.nodes:
+            if node.folder.startswith(("seeds", *only)):
+                node.make(connection)
 
 
 @cache
@@ -123,24 +92,20 @@ def compiled_query(sql: str) -> str:
         return dbt.compiled(dbt.DbtPlace(PROJECT_ROOT / "dbt_project", work, work / "target"), sql)
 
 
-@cache
-def compiled(variables_json: str = "{}", root: Path = PROJECT_ROOT) -> CompiledProject:
-    """The project, or a copy, compiled with these variables (JSON of an object)."""
+def compiled(variables_json: str = "{}", root: Path = PROJECT_ROOT, seeds: Path | None = None) -> CompiledProject:
+    """The project, or a copy, compiled with these variables (JSON of an object).
+
+    Seeds whose CSV file is in the folder `seeds` are read from there.
+    """
     content = manifest(variables_json, root)
-    nodes = content["nodes"]
-    order = TopologicalSorter(
-        {
-            key: [parent for parent in node["depends_on"]["nodes"] if parent in nodes]
-            for key, node in nodes.items()
-            if node["resource_type"] == "model"
-        }
-    ).static_order()
+
+    def seed_path(name: str) -> Path:
+        own = None if seeds is None else seeds / f"{name}.csv"
+        return own if own and own.exists() else root / "seeds" / f"{name}.csv"
+
     preparation = content["macros"]["macro.tenure.create_increment_tables"]["macro_sql"]
-    return CompiledProject(
-        preparation=re.sub(r"\{%.*?%\}", "", preparation),
-        seeds=tuple(_seed(node, root) for node in nodes.values() if node["resource_type"] == "seed"),
-        models=tuple(_model(nodes[key]) for key in order if nodes[key]["resource_type"] == "model"),
-    )
+    project = CompiledProject.of(content, seed_path)
+    return replace(project, preparation=re.sub(r"\{%.*?%\}", "", preparation))
 
 
 def memory_warehouse() -> duckdb.DuckDBPyConnection:
@@ -184,32 +149,6 @@ def insert_contract_rows(
         "insert into contract.loaded_files values (?, ?, 'test', ?, timestamp '2100-01-01', ?)",
         [table, table, load_id, len(rows)],
     )
-
-
-def _seed(node: dict[str, Any], root: Path) -> Node:
-    types = node["config"]["column_types"]
-    path = root / "seeds" / node["path"]
-    columns = ", ".join(f"cast(nullif({identifier(c)}, '') as {t}) as {identifier(c)}" for c, t in types.items())
-    sql = f"select {columns or '*'} from read_csv({literal(str(path))}, header = true, all_varchar = true)"
-    return Node(node["name"], "seeds", _relation(node), False, sql)
-
-
-def _seed_from(seed: Node, folder: Path) -> Node:
-    path = folder / f"{seed.name}.csv"
-    if not path.exists():
-        return seed
-    return replace(seed, sql=re.sub(r"read_csv\('[^']*'", lambda _: f"read_csv({literal(str(path))}", seed.sql))
-
-
-def _model(node: dict[str, Any]) -> Node:
-    folder = "/".join(node["fqn"][1:-1])
-    is_view = node["config"]["materialized"] == "view"
-    parents = frozenset(key.split(".")[-1] for key in node["depends_on"]["nodes"] if key.startswith("model."))
-    return Node(node["name"], folder, _relation(node), is_view, node["compiled_code"], parents)
-
-
-def _relation(node: dict[str, Any]) -> str:
-    return f"{node['database']}.{node['schema']}.{node['alias']}"
 
 
 def _close_dbt_connections() -> None:
