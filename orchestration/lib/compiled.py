@@ -15,28 +15,35 @@ import duckdb
 
 from orchestration.lib.sql import identifier, literal
 
+SEEDS = "seeds"
+
 
 @dataclass(frozen=True)
 class Node:
     """A seed or a model.
 
     Attributes:
-        folder: of a model, below `models`; of a seed `seeds`.
-        relation: where it is made, as dbt writes it into the SQL of those that read it.
+        folder: of a model, below `models`; of a seed, SEEDS.
+        database, schema: where it is made.
         sql: its rows; '' of a model that was not compiled.
         parents: names of the seeds and models that it reads.
     """
 
     name: str
     folder: str
+    database: str
     schema: str
-    relation: str
     sql: str
     is_view: bool = False
     parents: frozenset[str] = frozenset()
 
+    @property
+    def relation(self) -> str:
+        """As dbt writes it into the SQL of those that read it."""
+        return ".".join(map(identifier, (self.database, self.schema, self.name)))
+
     def make(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Writes the table, or the view, where its schema and all that it reads are there."""
+        """Makes the table, or the view, where its schema and all that it reads are there."""
         connection.execute(f"create or replace {'view' if self.is_view else 'table'} {self.relation} as {self.sql}")
 
 
@@ -52,10 +59,6 @@ class CompiledProject:
         built = {key: node for key, node in manifest["nodes"].items() if node["resource_type"] in ("seed", "model")}
         order = TopologicalSorter({key: _parents(node, built) for key, node in built.items()}).static_order()
         return cls(tuple(_node(built[key], built, seed_path) for key in order))
-
-    @property
-    def names(self) -> list[str]:
-        return [node.name for node in self.nodes]
 
     def made_of(self, *names: str) -> Self:
         """These seeds and models alone, and all that they read."""
@@ -77,16 +80,15 @@ class CompiledProject:
         """The same with the SQL of those that are named."""
         return replace(self, nodes=tuple(replace(node, sql=sql.get(node.name, node.sql)) for node in self.nodes))
 
-    def in_catalog(self, catalog: str) -> Self:
-        """The same made in another catalog; what is not among them is read where it is."""
-        places = {node.relation: ".".join(map(identifier, (catalog, node.schema, node.name))) for node in self.nodes}
-        moved = []
-        for node in self.nodes:
+    def in_database(self, database: str) -> Self:
+        """The same made in another database; what is not among them is read where it is."""
+        moved = {node.relation: replace(node, database=database) for node in self.nodes}
+        for relation, node in moved.items():
             sql = node.sql
-            for relation, place in places.items():
-                sql = sql.replace(relation, place)
-            moved.append(replace(node, relation=places[node.relation], sql=sql))
-        return replace(self, nodes=tuple(moved))
+            for parent, place in moved.items():
+                sql = sql.replace(parent, place.relation)
+            moved[relation] = replace(node, sql=sql)
+        return replace(self, nodes=tuple(moved.values()))
 
     def _only(self, names: set[str]) -> Self:
         return replace(self, nodes=tuple(node for node in self.nodes if node.name in names))
@@ -98,9 +100,9 @@ def _parents(node: Mapping[str, Any], built: Mapping[str, Any]) -> list[str]:
 
 
 def _node(node: Mapping[str, Any], built: Mapping[str, Any], seed_path: Callable[[str], Path]) -> Node:
-    place = {"name": node["name"], "schema": node["schema"], "relation": node["relation_name"]}
+    place = {"name": node["name"], "database": node["database"], "schema": node["schema"]}
     if node["resource_type"] == "seed":
-        return Node(**place, folder="seeds", sql=_seed_sql(node["config"]["column_types"], seed_path(node["name"])))
+        return Node(**place, folder=SEEDS, sql=_seed_sql(node["config"]["column_types"], seed_path(node["name"])))
     return Node(
         **place,
         folder="/".join(node["fqn"][1:-1]),

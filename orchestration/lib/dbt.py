@@ -167,16 +167,34 @@ def compiled(place: DbtPlace, sql: str) -> str:
 
     Raises DbtError with dbt's message.
     """
+    [node] = _compile(place, "--inline", sql)
+    return str(node.compiled_code)
+
+
+def compiled_models(place: DbtPlace, project: ParsedProject, names: Sequence[str]) -> dict[str, str]:
+    """Model → its SQL as dbt compiles it. Where nothing is built yet in the place, that is no increment but all rows.
+
+    Raises DbtError with dbt's message.
+    """
+    if not names:
+        return {}
+    nodes = _compile(place, "--select", *names, manifest=project.manifest)
+    return {node.name: node.compiled_code for node in nodes}
+
+
+def _compile(place: DbtPlace, *arguments: str, manifest: Manifest | None = None) -> list[Any]:
     from dbt.cli.main import dbtRunner
 
+    for path in (place.warehouse_path, place.marts_path):
+        databases.make_sure_of(path)
     try:
         with _environment(place):
-            result = dbtRunner().invoke(["compile", "--inline", sql, *_common_arguments(place)])
+            result = dbtRunner(manifest=manifest).invoke(["compile", *arguments, *_common_arguments(place)])
     finally:
         close_connections()
     if not result.success:
         raise DbtError(_plain(str(result.exception or "dbt compile failed")))
-    return str(cast(Any, result.result).results[0].node.compiled_code)
+    return [each.node for each in cast(Any, result.result).results]
 
 
 def build(

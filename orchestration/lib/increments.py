@@ -99,6 +99,23 @@ def complete(warehouse: Path, fingerprints: Mapping[str, str]) -> None:
         connection.execute(_DONE.format(nodes=nodes))
 
 
+def is_pending(warehouse: Path, fingerprints: Mapping[str, str]) -> bool:
+    """Whether a build would change these nodes: rows are noted, or a node is not built as it is now.
+
+    Args:
+        fingerprints: model or seed name → fingerprint, as of now.
+
+    Raises:
+        duckdb.CatalogException: no build ever began.
+    """
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        noted = connection.execute("select file from raw.touched_files union all select order_id from staging.touched")
+        if noted.fetchone():
+            return True
+        built = dict(connection.execute("select name, fingerprint from raw.built_nodes").fetchall())
+    return not fingerprints.items() <= built.items()
+
+
 def contract_views(warehouse: Path) -> dict[str, str]:
     """The loader's views by name, as SQL: the mapping's expressions as they are evaluated."""
     with duckdb.connect(str(warehouse), read_only=True) as connection:

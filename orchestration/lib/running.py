@@ -89,8 +89,7 @@ class TenureRun:
 
     def variables(self) -> dict[str, Any]:
         """dbt's variables with their defaults, as the mapping overrides them."""
-        declared = yaml.safe_load((self.settings.dbt_dir / "dbt_project.yml").read_text(encoding="utf-8"))
-        return {**declared.get("vars", {}), **self.mapping.dbt_vars()}
+        return variables_of(self.settings, self.mapping)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -134,6 +133,12 @@ def place_of(settings: Settings, mapping: DatasetMapping) -> DbtPlace:
         variables=mapping.dbt_vars(),
         seeds=mapping.seed_paths(),
     )
+
+
+def variables_of(settings: Settings, mapping: DatasetMapping) -> dict[str, Any]:
+    """dbt's variables with their defaults, as the mapping overrides them."""
+    declared = yaml.safe_load((settings.dbt_dir / "dbt_project.yml").read_text(encoding="utf-8"))
+    return {**declared.get("vars", {}), **mapping.dbt_vars()}
 
 
 def describe(failure: Failure) -> str:
