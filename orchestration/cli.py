@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
     from rich.console import Console
 
     from orchestration.lib.backfilling import Span
@@ -30,6 +31,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+tiers = typer.Typer(help="Tiers of members.", no_args_is_help=True)
+app.add_typer(tiers, name="tiers")
 
 DatasetOption = Annotated[
     str | None,
@@ -181,6 +185,41 @@ def generate(
             f"{made.orders:,} orders of {made.customers:,} made-up customers, {made.bytes_written / 1e6:,.0f} MB"
         )
         typer.echo(f"tenure run --dataset {made.mapping}")
+
+
+@tiers.command()
+def simulate(
+    rules: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FILE",
+            help="A file like one of seeds/tier_rules.csv, tiers.csv, … with other rules in it; which one its columns "
+            "tell. May be given several times.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write who would move, as CSV.", show_default=False, dir_okay=False),
+    ] = None,
+    dataset: DatasetOption = None,
+    home: HomeOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Replay history under other rules: who would move, and what it would cost.
+
+    Compares with what `tenure run` built, of which nothing is touched.
+    """
+    from orchestration.lib.running import place_of
+    from orchestration.lib.tiers import simulating
+
+    with _plain_errors(verbose):
+        settings = _settings(dataset, home)
+        mapping = _mapping(settings)
+        seeds = simulating.seeds_of(place_of(settings, mapping), rules)
+        _require_folder(output)
+        typer.echo(f"Replaying the history of '{settings.dataset}' under other {', '.join(seeds)} …", err=True)
+        with simulating.simulated(settings, mapping, seeds) as connection:
+            _show_comparison(connection, mapping.reporting_currency, output)
 
 
 @app.command()
@@ -429,6 +468,32 @@ def _quarantined(run: TenureRun) -> int:
         except duckdb.CatalogException:
             return 0
     return int(row[0]) if row and row[0] else 0
+
+
+def _require_folder(output: Path | None) -> None:
+    from orchestration.lib.errors import UserError
+
+    if output is not None and not output.absolute().parent.is_dir():
+        raise UserError(f"{output} cannot be written: there is no folder {output.absolute().parent}.", "Make it first.")
+
+
+def _show_comparison(connection: DuckDBPyConnection, currency: str, output: Path | None) -> None:
+    from rich.console import Console
+
+    from orchestration.lib.progress import counted
+    from orchestration.lib.tiers import comparing
+
+    comparing.compare(connection)
+    console = Console()
+    if not console.is_terminal:
+        # Nobody's window limits what goes into a file.
+        console = Console(width=1000)
+    for title, table in comparing.tables(connection, currency):
+        console.print(title, style="bold", markup=False, highlight=False)
+        console.print(table, highlight=False)
+        console.print()
+    if output is not None:
+        typer.echo(f"{counted(comparing.write_movers(connection, output), 'member')} who would move: {output}")
 
 
 def _show_failure(console: Console, run: TenureRun, verbose: bool) -> None:
