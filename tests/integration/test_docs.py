@@ -4,6 +4,7 @@ What a fenced block is for stands after its language:
 
     sql                 runs on the marts of Complete Journey; `sql cdnow` on those of CDNOW
     python              runs where ./warehouse is the home of Complete Journey
+    bash cdnow          runs where ./warehouse is the home of CDNOW and ./seeds the project's seeds
     bash example        a step of the README's worked example, in order; `exit=1` where it has to fail
     csv file=NAME       a raw file of the recipe whose mapping, `yaml recipe`, comes next
     text output         what the block before it prints: each line is found in it, … stands for anything
@@ -106,6 +107,20 @@ def test_python_runs_in_the_folder_of_the_warehouse(block: Block, complete_journ
     )
     assert ran.returncode == 0, ran.stderr
     assert missing_lines(block.output, ran.stdout) == []
+
+
+@pytest.mark.parametrize("block", [b for b in all_blocks("bash") if "cdnow" in b.words], ids=lambda block: block.id)
+def test_a_command_runs_in_the_folder_of_the_warehouse(block: Block, cdnow_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "warehouse").symlink_to(cdnow_home)
+    (tmp_path / "seeds").symlink_to(PROJECT_ROOT / "seeds")
+    paths = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(PROJECT_ROOT)}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TENURE_")} | paths
+    ran = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block.content],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, env=environment,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert missing_lines(block.output, ran.stdout) == [], ran.stdout
 
 
 @pytest.mark.integration
@@ -255,6 +270,7 @@ def test_the_commands_are_all_there_and_those_named_exist() -> None:
     from orchestration.cli import app
 
     commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    commands |= {group.name for group in app.registered_groups if group.name}
     documented = [first_code(row[0]).split()[1] for row in table_rows(section(README, "Commands"))]
     assert sorted(documented) == sorted(commands)
     targets = set(re.findall(r"^([a-z-]+):", (PROJECT_ROOT / "Makefile").read_text(), flags=re.MULTILINE))

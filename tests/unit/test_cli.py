@@ -50,7 +50,9 @@ def imported_by(code: str) -> set[str]:
     return {name.split(".")[0] for name in printed.split()}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["check-mapping", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["check-mapping", "--help"], ["tiers", "simulate", "-h"]]
+)
 def test_help(arguments: list[str]) -> None:
     result = tenure(*arguments)
     assert result.exit_code == 0
