@@ -20,6 +20,7 @@ from typing import Any
 
 import duckdb
 
+from orchestration.lib.places import file_sha256
 from orchestration.lib.sql import literal
 
 Manifest = Mapping[str, Any]
@@ -149,13 +150,20 @@ def _ingredients(
     parents = node["depends_on"].get("nodes", [])
     sources = [parent.rsplit(".", 1)[1] for parent in parents if parent.startswith("source.")]
     return [
-        node["checksum"]["checksum"],
+        _checksum(node),
         sorted(macro["macro_sql"] for macro in macros),
         [[name, variables.get(name)] for name in names],
         [config.get(key) for key in ("materialized", "incremental_strategy", "meta", "column_types", "contract")],
         [[column["name"], column.get("data_type")] for column in node["columns"].values()],
         [[source, views.get(source)] for source in sorted(sources)],
     ]
+
+
+def _checksum(node: Mapping[str, Any]) -> str:
+    """Of a node's file. Of a seed of more than a megabyte dbt has the path in its place."""
+    if node["checksum"]["name"] == "path":
+        return file_sha256(Path(node["root_path"], node["original_file_path"]))
+    return str(node["checksum"]["checksum"])
 
 
 def _macros(node: Mapping[str, Any], manifest: Manifest) -> list[Mapping[str, Any]]:

@@ -61,6 +61,24 @@ def test_a_var_reaches_the_models_that_use_it_and_their_readers(tmp_path: Path, 
     assert anew.isdisjoint({"stg_orders_checked", "int_orders_enriched", "fct_orders", "growth_accounting"})
 
 
+def test_a_seed_that_dbt_knows_by_its_path_alone_counts_by_its_content(tmp_path: Path, parsed: dict[str, Any]) -> None:
+    def with_overrides(content: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
+        (tmp_path / f"{content}.csv").write_text(content)
+        changed = copy.deepcopy(parsed)
+        changed["nodes"]["seed.tenure.tier_overrides"] |= {
+            "checksum": {"name": "path", "checksum": "the same"},
+            "root_path": str(tmp_path),
+            "original_file_path": f"{content}.csv",
+        }
+        return changed, VARIABLES, VIEWS
+
+    anew = rebuilt(tmp_path, with_overrides("few"), with_overrides("more"))
+    assert {"int_tier_paths_walked", "tier_history"} <= anew
+    assert "int_tiers_granted" not in anew
+    (tmp_path / "copy").mkdir()
+    assert rebuilt(tmp_path / "copy", with_overrides("few"), with_overrides("few")) == set()
+
+
 def test_a_var_inside_a_macro_counts(
     tmp_path: Path,
     parsed: dict[str, Any],
