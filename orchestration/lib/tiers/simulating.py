@@ -47,7 +47,7 @@ def seeds_of(place: DbtPlace, paths: Sequence[Path]) -> dict[str, Path]:
     for path in paths:
         own = _columns(path)
         # The nearest: of a file with a slip in its head it is then said what the columns must be.
-        name = max(columns, key=lambda seed: len(own & columns[seed]) / len(own | columns[seed]))
+        name = min(columns, key=lambda seed: len(own ^ columns[seed]))
         if not own & columns[name]:
             raise UserError(
                 f"{path} has the columns {', '.join(sorted(own)) or 'none'}: it is no file of rules.",
