@@ -221,8 +221,8 @@ class Mapping(_Strict):
     def seed_paths(self) -> dict[str, Path]:
         """Seed → the data set's own file.
 
-        Programmes or tiers of its own have the points that rules of its own give them, and no others: those of the project are
-        for its own programme.
+        Programmes or tiers of its own have the points that rules of its own give them, and no others: the project's are
+        for the project's programme.
 
         Raises:
             UserError: there is no such file.

@@ -11,6 +11,7 @@ import pytest
 
 from orchestration.lib import increments
 from tests.support.project import manifest
+from tests.support.shop import ORDERS, Shop
 
 VARIABLES = {"business_timezone": "UTC", "segment_max_values": 50, "reporting_currency": "USD", "contract": {}}
 VIEWS = {"orders": "select 1", "customers": "select 2"}
@@ -115,6 +116,24 @@ def test_a_mapping_reaches_the_tables_that_it_fills_otherwise(tmp_path: Path, pa
     anew = rebuilt(tmp_path, (parsed, VARIABLES, VIEWS), (parsed, VARIABLES, later))
     assert {"stg_customers_checked", "int_customers_labelled", "dim_customers"} <= anew
     assert anew.isdisjoint({"stg_orders_checked", "int_orders_enriched", "fct_orders"})
+
+
+def test_a_mapping_with_a_lookup_reads_the_same_however_often_it_is_written(tmp_path: Path) -> None:
+    """DuckDB writes what `exclude` lists in another order each time that it writes a view to its file."""
+    shop = Shop(tmp_path)
+    shop.write("orders.csv", "id,customer,at,total\n1,a,2024-01-01,5\n")
+    shop.write("cities.csv", "customer,city\na,Bonn\n")
+    shop.map(
+        sources={"orders": "orders*.csv", "cities": "cities.csv"},
+        orders={"from": "orders", "lookups": {"cities": "customer"}, "columns": {**ORDERS, "channel": "city"}},
+    )
+    shop.load()
+    seen = set()
+    for number in range(4):
+        seen.add(increments.contract_views(shop.settings.warehouse_path)["orders"])
+        with duckdb.connect(str(shop.settings.warehouse_path)) as connection:
+            connection.execute(f"create table main.written_{number} as select 1 as number")
+    assert len(seen) == 1
 
 
 def test_what_is_planned_anew_stays_so_until_a_build_goes_through(tmp_path: Path, parsed: dict[str, Any]) -> None:
