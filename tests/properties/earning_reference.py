@@ -47,7 +47,8 @@ class Refund(NamedTuple):
 
 @dataclass(frozen=True)
 class PointsVersion:
-    """A row of points_rules with its earn_rules: `per_unit` of every order, `multipliers` by (applies_to, value)."""
+    """A row of points_rules with its earn_rules: `per_unit` of every order, `multipliers` by (applies_to, value);
+    `value` and `cost` of a point."""
 
     begins: date
     expiry_months: int | None
@@ -56,6 +57,9 @@ class PointsVersion:
     order_cap: int | None = None
     day_cap: int | None = None
     month_cap: int | None = None
+    value: Decimal = Decimal("0.01")
+    cost: Decimal = Decimal("0.01")
+    redemption_rate: Decimal | None = None
 
     def multiplier(self, applies_to: str, value: str | None) -> Fraction:
         return Fraction(self.multipliers.get((applies_to, value or ""), 1))

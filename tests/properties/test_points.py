@@ -11,16 +11,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from itertools import groupby
 from typing import Any
 
 import duckdb
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.lib.tiers import rules as rule_files
 from tests.properties import points_reference
 from tests.properties.earning_reference import Points, PointsVersion
+from tests.properties.liability_reference import Liability
 from tests.properties.points_reference import Interaction
 from tests.properties.reference import Row
 from tests.properties.test_marts import assert_same, rows
@@ -39,6 +42,8 @@ LINES = st.lists(
 )
 MULTIPLIERS = st.sampled_from([Decimal(text) for text in ("0", "0.333", "0.5", "1", "1.125", "2")])
 CAPS = st.sampled_from([None, None, None, 1, 60, 120, 300])
+AMOUNTS = st.sampled_from([Decimal(text) for text in ("0", "0.01", "0.005", "1")])
+RATES = st.sampled_from([None, None, Decimal("0"), Decimal("0.5"), Decimal("0.95"), Decimal("1")])
 INTERACTIONS = st.lists(
     st.tuples(
         st.sampled_from([*CUSTOMERS, "a", "alias_of_a"]),
@@ -72,6 +77,9 @@ def point_rules(draw: st.DrawFn, tiers: Sequence[str]) -> Points:
                 draw(CAPS),
                 draw(CAPS),
                 draw(CAPS),
+                draw(AMOUNTS),
+                draw(AMOUNTS),
+                draw(RATES),
             )
             for begins in draw(versions()).values()
         ],
@@ -285,6 +293,44 @@ def until(case: Case, day: date) -> Case:
     visit = {"interaction_id": "cut", "interaction_type": "visit", "occurred_at": at_noon(day)}
     contract["interactions"] = [*contract["interactions"], visit]
     return replace(case, contract=contract, data_end=day)
+
+
+@SLOW
+@given(points=points_cases())
+def test_what_points_cost_equals_the_reference(points: PointsCase) -> None:
+    """Rates to 1e-9; amounts to the cent, for a half may be rounded either way."""
+    case = points.case
+    with case.marts("points_liability", "points_rollforward") as connection:
+        built = {(row["program_id"], row["vintage_month"]): row for row in rows(connection, "tiers.points_liability")}
+        months = {(row["program_id"], row["month"]): row for row in rows(connection, "tiers.points_rollforward")}
+    found = 0
+    for program in case.programs:
+        if program.points is None:
+            continue
+        of_it = points_reference.of_program(program, case.programs, points.interactions)
+        members = case.members(program)
+        accounts = points_reference.accounts(program, members, of_it, case.data_end)
+        liability = Liability(program, accounts, members, case.data_end)
+        for expected in liability.by_vintage():
+            found += 1
+            row = built[program.program_id, expected["vintage_month"]]
+            for column, value in expected.items():
+                if isinstance(value, Fraction):
+                    assert abs(Fraction(row[column]) - value) <= Fraction(11, 1000), column
+                elif isinstance(value, float):
+                    assert row[column] == pytest.approx(value, abs=1e-9), column
+                else:
+                    assert row[column] == value, column
+            assert row["allocated_amount"] == row["recognised_amount"] + row["deferred_amount"]
+        total = Decimal(0)
+        for month, recognised in liability.by_month().items():
+            total += months[program.program_id, month]["recognised_amount"]
+            assert abs(Fraction(total) - recognised) <= Fraction(11 * len(liability.vintages), 1000)
+    assert len(built) == found
+    for program_id in {program_id for program_id, _ in built}:
+        deferred = sum(row["deferred_amount"] for (owner, _), row in built.items() if owner == program_id)
+        last = max(month for owner, month in months if owner == program_id)
+        assert months[program_id, last]["deferred_amount"] == deferred
 
 
 @SLOW

@@ -244,9 +244,10 @@ def write_rules(folder: Path, of: Sequence[Program]) -> None:
         for number, version in enumerate(program.points.versions if program.points else [], start=1):
             assert program.points is not None
             caps = [version.order_cap, version.day_cap, version.month_cap]
+            worth = [version.value, version.cost, version.redemption_rate]
             lines["points_rules"].append(
                 [name, number, version.begins, program.points.expiry_type,
-                 *("" if value is None else value for value in (version.expiry_months, *caps)), "0.01", "0.01", ""]
+                 *("" if value is None else value for value in (version.expiry_months, *caps, *worth))]
             )  # fmt: skip
             multipliers = {("order", ""): version.per_unit, **version.multipliers}
             lines["earn_rules"] += [[name, number, *what, f"{value:f}"] for what, value in multipliers.items()]

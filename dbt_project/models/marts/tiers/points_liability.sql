@@ -58,6 +58,7 @@ final as (
         {{ ratio('expected_redeemed_points', 'kept_points') }} as expected_redemption_rate,
         {{ ratio('still_redeemed_points', 'outstanding_points') }} as outstanding_redemption_rate,
         cast(round(still_redeemed_points * point_cost_amount, 2) as decimal(18, 2)) as liability_amount,
+        cast(round(expected_redeemed_points * point_cost_amount, 2) as decimal(18, 2)) as expected_cost_amount,
         case when outstanding_points = 0 then {{ ratio('expired_points', 'kept_points') }} end as breakage_rate,
         {{ to_amount('net_minor') }} as sales_amount,
         {{ to_amount('allocated_minor') }} as allocated_amount,
