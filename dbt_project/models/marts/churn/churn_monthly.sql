@@ -3,9 +3,9 @@
 ] -%}
 {%- set states = ['active', 'at_risk', 'lapsed', 'closed'] -%}
 
-with silences as (
+with presences as (
 
-    select * from {{ ref('int_silences_judged') }}
+    select * from {{ ref('int_customer_presences') }}
 
 ),
 
@@ -44,14 +44,12 @@ churns as (
         label_set_id,
         initiator,
         cause,
-        churned_on is null as is_pending,
-        {{ month_number('coalesce(churned_on, ' ~ add_days('began_on', 'threshold_days') ~ ')') }} as month_number,
-        {{ month_number('ended_on') }} as return_number,
-        {{ month_number(
-            'coalesce(lag(ended_on) over (partition by customer_id order by began_on), first_purchased_on)'
-        ) }} as arrival_number
-    from silences
-    where churned_on is not null or (ended_on is null and silence_days > threshold_days)
+        pending_on is not null as is_pending,
+        {{ month_number('arrived_on') }} as arrival_number,
+        {{ month_number('coalesce(churned_on, pending_on)') }} as month_number,
+        {{ month_number('returned_on') }} as return_number
+    from presences
+    where churned_on is not null or pending_on is not null
 
 ),
 
@@ -85,7 +83,7 @@ events as (
         0 as pending_count,
         0 as pending_new_count
     from churns
-    where not is_pending and return_number is not null
+    where return_number is not null
 
 {% for initiator, cause, condition in [("'all'", "'all'", 'true'), ('initiator', 'cause', 'not is_pending')] %}
     union all
