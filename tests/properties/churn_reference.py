@@ -285,7 +285,7 @@ def churn_monthly(found: Sequence[Silence], purchases: Sequence[Purchase], data_
         for month in periods_between("month", begin, data_end):
             after = shift("month", month, 1)
             is_complete = after <= data_end + ONE_DAY
-            base = {customer for customer in customers if _is_there(by_customer[customer], month)}
+            base = {customer for customer in customers if is_there(by_customer[customer], month)}
             counts: Counter[str] = Counter()
             parts: dict[tuple[str, str], Counter[str]] = {}
             for customer in customers:
@@ -347,7 +347,7 @@ def churn_monthly(found: Sequence[Silence], purchases: Sequence[Purchase], data_
     return rows
 
 
-def _is_there(known: Sequence[Silence], day: date) -> bool:
+def is_there(known: Sequence[Silence], day: date) -> bool:
     """Whether the customer had bought before the day and not churned before it since."""
     is_there = False
     for silence in known:

@@ -15,12 +15,15 @@ MILLION = 1_000_000
 
 
 class Order(NamedTuple):
-    """A completed order. `number` names it for its refunds; `cents` are before refunds; lines are (category, cents)."""
+    """A completed order. `number` names it for its refunds; `cents` are before refunds, `cost` is None where it is not
+    known; lines are (category, cents).
+    """
 
     number: int
     customer_id: str
     at: datetime
     cents: int
+    cost: int | None = None
     channel: str | None = None
     campaign_id: str | None = None
     lines: tuple[tuple[str | None, int], ...] = ()

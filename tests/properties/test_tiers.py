@@ -6,6 +6,7 @@ members in two programmes.
 
 from __future__ import annotations
 
+import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -23,9 +24,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestration.lib.tiers import rules as rule_files
-from tests.properties import tier_reference
+from tests.properties import churn_reference, tier_reference
+from tests.properties.churn_reference import Event, Silence
 from tests.properties.earning_reference import Order, Refund
-from tests.properties.reference import Row, add_months
+from tests.properties.reference import Purchase, Row, add_months
+from tests.properties.test_churn import VARIABLES
 from tests.properties.test_marts import assert_same, rows
 from tests.properties.tier_reference import Member, Override, Program, Rule, Walk
 from tests.support.project import compiled, insert_contract_rows, memory_warehouse, write_tier_files
@@ -37,11 +40,12 @@ CUSTOMERS = ("a", "b", "c")
 TIERS = ("base", "silver", "gold", "platinum")
 METRICS = tuple(metric for metric in rule_files.METRICS if metric != "points")
 """Those of programmes without points."""
-MARTS = ("tier_history", "member_tiers", "tier_movements")
+MARTS = ("tier_history", "member_tiers", "tier_movements", "tier_economics")
 KEYS = {
     "tier_history": ["program_id", "customer_id", "valid_from"],
     "member_tiers": ["program_id", "customer_id"],
     "tier_movements": ["program_id", "month", "from_tier", "to_tier"],
+    "tier_economics": ["program_id", "month", "tier"],
 }
 SLOW = settings(
     max_examples=EXAMPLES,
@@ -61,6 +65,7 @@ ORDER = st.tuples(
     DAYS,
     CENTS,
     st.sampled_from(["completed"] * 7 + ["cancelled"]),
+    st.sampled_from([None, 0, 3_000, 10_000]),
 )
 REFUNDS = st.lists(
     st.tuples(
@@ -70,6 +75,7 @@ REFUNDS = st.lists(
     ),
     max_size=9,
 )
+CLOSURES = st.lists(st.tuples(st.sampled_from(CUSTOMERS), DAYS), max_size=3)
 
 
 @st.composite
@@ -131,6 +137,7 @@ def programs(draw: st.DrawFn, program_id: str, metrics: Sequence[str] = METRICS)
     return Program(
         program_id,
         TIERS[: top + 1],
+        draw(st.lists(st.sampled_from([0, 1, 250]), min_size=top + 1, max_size=top + 1)),
         draw(st.sampled_from(rule_files.MEMBERSHIPS)),
         draw(st.booleans()),
         begins,
@@ -145,6 +152,7 @@ class Case:
 
     orders: Sequence[Order]
     refunds: Sequence[Refund]
+    closures: Sequence[Event]
     enrolled: dict[str, date]
     data_end: date
     programs: Sequence[Program]
@@ -157,12 +165,17 @@ class Case:
             write_rules(Path(folder), self.programs)
             for table, contract_rows in self.contract.items():
                 insert_contract_rows(connection, table, contract_rows)
-            compiled(seeds=Path(folder)).made_of(*names).build(connection)
+            compiled(json.dumps(VARIABLES), seeds=Path(folder)).made_of(*names).build(connection)
             yield connection
 
     def members(self, program: Program) -> dict[str, tuple[Member, Walk]]:
         found = tier_reference.members(program, self.orders, self.refunds, self.enrolled, self.data_end)
         return {member.customer_id: (member, member.walk(self.data_end)) for member in found}
+
+    def silences(self) -> list[Silence]:
+        purchases = [Purchase(order.customer_id, order.on, order.cents) for order in self.orders]
+        rules = churn_reference.rules(VARIABLES, causes={})
+        return churn_reference.silences(purchases, self.closures, self.data_end, {}, rules)
 
     def walks(self, program: Program) -> dict[str, Walk]:
         return {customer_id: walk for customer_id, (_, walk) in self.members(program).items()}
@@ -185,15 +198,15 @@ def cases(
         lambda orders: any(order[3] == "completed" for order in orders)
     )
     drawn = draw(history)
-    last_order_on = FIRST_DAY + timedelta(days=max(day for _, day, _, status in drawn if status == "completed"))
+    last_order_on = FIRST_DAY + timedelta(days=max(day for _, day, _, status, _ in drawn if status == "completed"))
     data_end = last_order_on + timedelta(days=draw(st.sampled_from([0, 0, 1, 13, 40, 100, 250])))
-    for number, (customer, days, cents, status) in enumerate(drawn):
+    for number, (customer, days, cents, status, cost) in enumerate(drawn):
         on = min(FIRST_DAY + timedelta(days=days), data_end)
         if status == "completed":
-            orders.append(Order(number, "a" if customer == "alias_of_a" else customer, at_noon(on), cents))
+            orders.append(Order(number, "a" if customer == "alias_of_a" else customer, at_noon(on), cents, cost))
         contract["orders"].append(
             {"order_id": number, "customer_id": customer, "ordered_at": at_noon(on), "amount": Decimal(cents) / 100,
-             "status": status}
+             "status": status, "cost_amount": None if cost is None else Decimal(cost) / 100}
         )  # fmt: skip
     refunds = []
     for number, (choice, after, cents) in enumerate(draw(REFUNDS)):
@@ -216,12 +229,18 @@ def cases(
     for row in contract["customers"]:
         if row["customer_id"] in by_interaction:
             row["enrolled_at"] = None
+    closures = [
+        Event(customer, min(FIRST_DAY + timedelta(days=days), data_end), "account_closed", number)
+        for number, (customer, days) in enumerate(draw(CLOSURES))
+    ]
     contract["interactions"] = [
         {"interaction_id": 1, "interaction_type": "visit", "occurred_at": at_noon(data_end)},
         *({"interaction_id": c, "customer_id": c, "interaction_type": "enrolled", "occurred_at": at_noon(enrolled[c])}
           for c in sorted(by_interaction)),
+        *({"interaction_id": f"closure_{event.number}", "customer_id": event.customer_id,
+           "interaction_type": event.kind, "occurred_at": at_noon(event.on)} for event in closures),
     ]  # fmt: skip
-    return Case(orders, refunds, enrolled, data_end, [draw(program) for program in of], contract)
+    return Case(orders, refunds, closures, enrolled, data_end, [draw(program) for program in of], contract)
 
 
 def write_rules(folder: Path, of: Sequence[Program]) -> None:
@@ -230,7 +249,10 @@ def write_rules(folder: Path, of: Sequence[Program]) -> None:
     for program in of:
         name = program.program_id
         lines["tier_programs"].append([name, name, program.membership, str(program.is_history_counted).lower()])
-        lines["tiers"] += [[name, tier, rank, 0] for rank, tier in enumerate(program.tiers)]
+        lines["tiers"] += [
+            [name, tier, rank, Decimal(cents) / 100]
+            for rank, (tier, cents) in enumerate(zip(program.tiers, program.benefit_cents, strict=True))
+        ]
         for rule in program.rules:
             threshold = Decimal(rule.threshold) / 100 if rule.metric == "spend" else rule.threshold
             lines["tier_rules"].append(
@@ -264,6 +286,9 @@ def test_every_tier_mart_equals_the_reference(case: Case) -> None:
         expected["member_tiers"] += tier_reference.member_tiers(program, walks, case.data_end)
         expected["tier_movements"] += tier_reference.tier_movements(
             program, walks, case.orders, case.refunds, case.data_end
+        )
+        expected["tier_economics"] += tier_reference.tier_economics(
+            program, walks, case.orders, case.refunds, case.silences(), case.data_end
         )
     with case.marts(*MARTS) as connection:
         built = {mart: rows(connection, f"tiers.{mart}") for mart in MARTS}

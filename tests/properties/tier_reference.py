@@ -14,8 +14,9 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from tests.properties import earning_reference
+from tests.properties.churn_reference import Silence, is_there, month_states
 from tests.properties.earning_reference import Order, Points, Refund
-from tests.properties.reference import ONE_DAY, Row, add_months, amount, period_start
+from tests.properties.reference import ONE_DAY, Row, add_months, amount, period_start, periods_between, ratio
 
 MOVING = ("rolling_months", "calendar_months")
 
@@ -47,6 +48,8 @@ class Program:
     program_id: str
     tiers: Sequence[str]
     """By rank."""
+    benefit_cents: Sequence[int]
+    """What a member costs in a month, by rank."""
     membership: str
     is_history_counted: bool
     versions: Mapping[int, date]
@@ -375,18 +378,11 @@ def tier_movements(
     """Rows of tiers.tier_movements: each member is looked at on the eve of a month and on its last day."""
     heads: dict[tuple[date, str, str], int] = defaultdict(int)
     cents: dict[tuple[date, str, str], int] = defaultdict(int)
-    for customer_id, walk in walks.items():
-        month = period_start("month", walk.since)
-        while month <= data_end:
-            after = add_months(month, 1)
-            eve = walk.tiers.get(month - ONE_DAY)
-            last = walk.tiers[min(after - ONE_DAY, data_end)]
-            cell = (month, "new" if eve is None else program.tiers[eve[0]], program.tiers[last[0]])
-            heads[cell] += 1
-            for order in orders:
-                if order.customer_id == customer_id and month <= order.on < after and order.on <= data_end:
-                    cents[cell] += order.cents - sum(r.cents for r in refunds if r.order == order)
-            month = after
+    for month in periods_between("month", min((walk.since for walk in walks.values()), default=data_end), data_end):
+        for customer_id, (from_tier, to_tier) in _moves(program, walks, month, data_end).items():
+            heads[month, from_tier, to_tier] += 1
+            for order in _bought(customer_id, month, orders, data_end):
+                cents[month, from_tier, to_tier] += _net(order, refunds)
     return [
         {
             "program_id": program.program_id,
@@ -399,3 +395,93 @@ def tier_movements(
         }
         for (month, from_tier, to_tier), count in heads.items()
     ]
+
+
+def tier_economics(
+    program: Program,
+    walks: Mapping[str, Walk],
+    orders: Sequence[Order],
+    refunds: Sequence[Refund],
+    silences: Sequence[Silence],
+    data_end: date,
+) -> list[Row]:
+    """Rows of tiers.tier_economics: each member is asked each month what they did in it."""
+    states = month_states(silences, data_end)
+    known: dict[str, list[Silence]] = defaultdict(list)
+    for silence in silences:
+        known[silence.customer_id].append(silence)
+    rows: list[Row] = []
+    for month in periods_between("month", min((walk.since for walk in walks.values()), default=data_end), data_end):
+        after = add_months(month, 1)
+        is_complete = after <= data_end + ONE_DAY
+        moves = _moves(program, walks, month, data_end)
+        for tier in {from_tier for from_tier, _ in moves.values()}:
+            members = [customer for customer, (from_tier, _) in moves.items() if from_tier == tier]
+            rank = None if tier == "new" else program.tiers.index(tier)
+            bought = {customer: _bought(customer, month, orders, data_end) for customer in members}
+            buyers = sum(bool(found) for found in bought.values())
+            costs = {order: order.cost for found in bought.values() for order in found if order.cost is not None}
+            costed = sum(_net(order, refunds) for order in costs)
+            is_known = costed != 0 or sum(costs.values()) != 0
+            base = [customer for customer in members if is_there(known[customer], month)]
+            churned = [c for c in base if any(s.churned and month <= s.churned < after for s in known[c])]
+            pending = [
+                customer
+                for customer in base
+                if customer not in churned
+                and any(
+                    s.ended is None
+                    and s.churned is None
+                    and s.length > s.threshold
+                    and month <= s.began + timedelta(s.threshold) < after
+                    for s in known[customer]
+                )
+            ]
+            active = [customer for customer in members if states.get((customer, month)) == "active"]
+            rows.append(
+                {
+                    "program_id": program.program_id,
+                    "month": month,
+                    "tier": tier,
+                    "tier_rank": rank,
+                    "member_count": len(members),
+                    "active_count": len(active) if is_complete else None,
+                    "active_member_rate": ratio(len(active), len(members)) if is_complete else None,
+                    "buyer_count": buyers,
+                    "retention_rate": ratio(buyers, len(members)) if is_complete and rank is not None else None,
+                    "base_count": len(base),
+                    "churned_count": len(churned),
+                    "churn_rate": ratio(len(churned), len(base)),
+                    "pending_count": len(pending),
+                    "possible_churn_rate": ratio(len(churned) + len(pending), len(base)),
+                    "net_amount": amount(sum(_net(order, refunds) for found in bought.values() for order in found)),
+                    "costed_amount": amount(costed) if is_known else None,
+                    "margin_amount": amount(costed - sum(costs.values())) if is_known else None,
+                    "benefit_cost_amount": amount(0 if rank is None else len(members) * program.benefit_cents[rank]),
+                    "is_complete": is_complete,
+                }
+            )
+    return rows
+
+
+def _moves(program: Program, walks: Mapping[str, Walk], month: date, data_end: date) -> dict[str, tuple[str, str]]:
+    """Member → tier on the eve of a month, or new, and on its last day."""
+    last = min(add_months(month, 1) - ONE_DAY, data_end)
+    found = {}
+    for customer_id, walk in walks.items():
+        if walk.since <= last:
+            eve = walk.tiers.get(month - ONE_DAY)
+            found[customer_id] = ("new" if eve is None else program.tiers[eve[0]], program.tiers[walk.tiers[last][0]])
+    return found
+
+
+def _bought(customer_id: str, month: date, orders: Sequence[Order], data_end: date) -> list[Order]:
+    return [
+        order
+        for order in orders
+        if order.customer_id == customer_id and period_start("month", order.on) == month and order.on <= data_end
+    ]
+
+
+def _net(order: Order, refunds: Sequence[Refund]) -> int:
+    return order.cents - sum(refund.cents for refund in refunds if refund.order == order)
