@@ -161,9 +161,9 @@ customer_months as (
     select
         customer_id,
         {{ month_number('purchased_on') }} as month_number,
-        sum(net_minor) as net_minor,
-        sum(costed_minor) as costed_minor,
-        sum(cost_minor) as cost_minor
+        {{ sum_bigint('net_minor') }} as net_minor,
+        {{ sum_bigint('costed_minor') }} as costed_minor,
+        {{ sum_bigint('cost_minor') }} as cost_minor
     from purchase_days
     group by
         customer_id,
