@@ -129,6 +129,20 @@ def test_the_report_shows_what_sql_says(browser: Browser, cdnow_home: Path) -> N
     page.close()
 
 
+def test_tiers_are_the_marts_members(browser: Browser, cdnow_home: Path) -> None:
+    seen = open_report(browser, cdnow_home)
+    right = seen.page.locator("#chart-tier-moves .y2tick text").all_text_contents()
+    assert right == ["platinum 468", "gold 1,421", "silver 2,964", "bronze 3,479", "none 15,238"]
+    band = seen.page.locator("#chart-tier-moves .scatterlayer .js-fill").first.bounding_box()
+    assert band is not None
+    seen.page.mouse.move(band["x"] + band["width"] / 2, band["y"] + band["height"] / 2)
+    hover = seen.page.locator("#chart-tier-moves .hoverlayer")
+    hover.locator("text").first.wait_for()
+    assert "→" in (hover.text_content() or "")
+    assert_quiet(seen)
+    seen.page.close()
+
+
 def test_hovering_a_cell_gives_numerator_and_denominator(browser: Browser, cdnow_home: Path) -> None:
     seen = open_report(browser, cdnow_home)
     corner = seen.page.locator("#chart-cohorts .heatmaplayer image").bounding_box()

@@ -18,7 +18,7 @@ from orchestration.lib.report import figures, render_report
 from orchestration.lib.report.figures import Chart, Context, Section
 
 SCHEMA = """
-create schema core; create schema retention; create schema quality;
+create schema core; create schema retention; create schema tiers; create schema quality;
 create table core.dim_customers (customer_id text, order_count bigint, purchase_day_count bigint);
 create table core.fct_orders (net_amount decimal(18, 2), is_identified boolean, is_valid_sale boolean);
 create table retention.retention_cohorts (
@@ -41,6 +41,17 @@ create table retention.repeat_purchase_curves (
     upper_rate double
 );
 create table retention.revenue_by_cohort (cohort_month date, "month" date, net_amount decimal(18, 2));
+create table tiers.tier_history (
+    program_id text, customer_id text, tier text, tier_rank bigint, valid_from date, valid_to date
+);
+create table tiers.tier_movements (
+    program_id text, "month" date, from_tier text, to_tier text, member_count bigint, is_complete boolean
+);
+create table tiers.tier_economics (
+    program_id text, "month" date, tier text, member_count bigint, active_count bigint, buyer_count bigint,
+    retention_rate double, base_count bigint, churned_count bigint, pending_count bigint, net_amount decimal(18, 2),
+    margin_amount decimal(18, 2), benefit_cost_amount decimal(18, 2), is_complete boolean
+);
 create table quality.load_accounting (
     load_id text, table_name text, rows_read bigint, accepted_count bigint, quarantined_count bigint,
     copy_count bigint, superseded_count bigint, filtered_count bigint, erased_count bigint
@@ -78,6 +89,24 @@ insert into retention.repeat_purchase_curves values
     (2, 0, 9, 1.0, 1.0, 1.0), (2, 25, 9, 0.7, 0.4, 0.9);
 insert into retention.revenue_by_cohort values
     ('2024-01-01', '2024-01-01', 100), ('2024-01-01', '2024-02-01', 50), ('2024-02-01', '2024-02-01', 200);
+insert into tiers.tier_history values
+    ('club', 'a', 'base', 0, '2024-01-05', '2024-02-20'), ('club', 'a', 'gold', 1, '2024-02-20', null),
+    ('club', 'b', 'gold', 1, '2024-01-10', '2024-03-01'), ('club', 'b', 'base', 0, '2024-03-01', null),
+    ('club', 'c', 'base', 0, '2024-02-16', null), ('club', 'd', 'base', 0, '2024-01-05', null),
+    ('crew', 'a', 'mate', 0, '2023-01-05', null), ('crew', 'b', 'mate', 0, '2023-01-05', null);
+insert into tiers.tier_movements values
+    ('club', '2024-01-01', 'new', 'base', 2, true), ('club', '2024-01-01', 'new', 'gold', 1, true),
+    ('club', '2024-02-01', 'base', 'base', 1, true), ('club', '2024-02-01', 'base', 'gold', 1, true),
+    ('club', '2024-02-01', 'gold', 'gold', 1, true), ('club', '2024-02-01', 'new', 'base', 1, true),
+    ('club', '2024-03-01', 'base', 'base', 2, false), ('club', '2024-03-01', 'gold', 'gold', 2, false),
+    ('crew', '2024-02-01', 'new', 'mate', 2, true);
+insert into tiers.tier_economics values
+    ('club', '2024-01-01', 'new', 3, 3, 3, null, 0, 0, 0, 30, null, 0, true),
+    ('club', '2024-02-01', 'base', 2, 1, 1, 0.5, 2, 0, 1, 20, 8, 0, true),
+    ('club', '2024-02-01', 'gold', 1, 1, 1, 1.0, 1, 0, 0, 50, 20, 7, true),
+    ('club', '2024-02-01', 'new', 1, 1, 1, null, 0, 0, 0, 0, 0, 0, true),
+    ('club', '2024-03-01', 'gold', 2, null, 1, null, 2, 0, 0, 9, 9, 14, false),
+    ('crew', '2024-02-01', 'new', 2, 2, 2, null, 0, 0, 0, 99, 99, 99, true);
 insert into quality.load_accounting values
     ('1', 'orders', 105, 90, 4, 3, 2, 1, 5), ('2', 'orders', 10, 10, 0, 0, 0, 0, 0),
     ('1', 'customers', 7, 7, 0, 0, 0, 0, 0);
@@ -254,6 +283,81 @@ def test_many_cohorts_are_stacked_by_quarter_or_year(months: int, bands: int, fi
     assert (len(traces), traces[0].name, sum(trace.y[0] for trace in traces)) == (bands, first, months)
 
 
+def test_members_are_stacked_by_the_tier_at_the_end_of_the_month(built: dict[str, Section]) -> None:
+    tiers = chart(built["tiers"])
+    assert {trace.name: list(trace.y) for trace in tiers.figure.data} == {
+        "base": [2, 2],
+        "gold": [1, 2],
+        "active membership rate": [1.0, 0.75],
+    }
+    assert tiers.lead == (
+        "February 2024: 4 members, 75.0% of them active; 2 gold, 2 base. Shown is the programme club, the largest of 2."
+    )
+    assert tiers.table.rows[-1] == ("2024-02", "2", "2", "4", "3", "75.0%")
+
+
+def test_movements_look_back_as_far_as_there_are_members(built: dict[str, Section]) -> None:
+    """Three months back nobody was one."""
+    moves = chart(built["tier-moves"])
+    assert moves.lead == (
+        "Of 3 members on 15 February 2024, 33.3% hold the same tier on 15 March 2024, 33.3% a higher and 33.3% a lower "
+        "one; 1 joined since. Shown is the programme club, the largest of 2."
+    )
+    assert moves.table.columns == ("On 2024-02-15", "gold", "base", "Members")
+    assert moves.table.rows == (("gold", "0", "1", "1"), ("base", "1", "1", "2"), ("new", "0", "1", "1"))
+    bands = {trace.text: trace for trace in moves.figure.data if trace.fill}
+    assert {text: band.name for text, band in bands.items()} == {
+        "gold → base: <b>1</b> members": "fell",
+        "base → gold: <b>1</b> members": "rose",
+        "base → base: <b>1</b> members": "same tier",
+        "new → base: <b>1</b> members": "new",
+    }
+    layout = moves.figure.layout
+    assert (layout.yaxis.ticktext, layout.yaxis2.ticktext) == (("gold 1", "base 2", "new 1"), ("gold 1", "base 3"))
+    # Each as thick as its members, from the top of where it begins to the bottom of where it ends.
+    thickness = (1 - 2 * 0.035) / 4
+    rising = bands["base → gold: <b>1</b> members"]
+    assert (rising.x[0], rising.x[20], rising.x[-1]) == (0, 1, 0)
+    assert [rising.y[place] for place in (0, 20, 21, -1)] == pytest.approx(
+        [thickness + 0.035, 0, thickness, 2 * thickness + 0.035]
+    )
+
+
+def test_tier_economics_are_sums_over_complete_months_and_rates_of_them(built: dict[str, Section]) -> None:
+    economics = chart(built["tier-economics"])
+    assert economics.lead == (
+        "January 2024 to February 2024: gold, 14.3% of the member-months, brought 50.0% of the revenue; "
+        "benefits cost EUR 7, 25.0% of the margin. Shown is the programme club, the largest of 2."
+    )
+    assert economics.table.rows == (
+        ("gold", "1", "100.0%", "100.0%", "0.0%", "0.0%", "50.00", "50.00", "20.00", "7.00"),
+        ("base", "2", "50.0%", "50.0%", "0.0%", "50.0%", "20.00", "10.00", "8.00", "0.00"),
+        ("new", "4", "100.0%", "", "", "", "30.00", "7.50", "0.00", "0.00"),
+    )
+    shares = {trace.name: dict(zip(trace.y, trace.x, strict=True)) for trace in economics.figure.data}
+    assert list(shares["gold"]) == ["Members", "Revenue", "Margin", "Benefits"]
+    for measure in shares["gold"]:
+        assert sum(share[measure] for share in shares.values()) == pytest.approx(1)
+    assert built["tier-economics"].is_open
+
+
+def test_a_share_is_drawn_only_of_what_is_nobodys_loss(marts: Path) -> None:
+    with duckdb.connect(str(marts)) as connection:
+        connection.execute("update tiers.tier_economics set margin_amount = -1 where tier = 'base'")
+        connection.execute("update tiers.tier_economics set benefit_cost_amount = 0")
+        found = figures.sections(connection, Context(date(2024, 3, 15), "EUR"))
+    bars = chart(next(section for section in found if section.id == "tier-economics")).figure.data
+    assert list(bars[0].y) == ["Members", "Revenue"]
+
+
+def test_who_is_a_member_for_days_has_not_moved(marts: Path) -> None:
+    with duckdb.connect(str(marts)) as connection:
+        connection.execute("delete from tiers.tier_history where valid_from < date '2024-02-16'")
+        found = figures.sections(connection, Context(date(2024, 3, 15), "EUR"))
+    moves = next(section for section in found if section.id == "tier-moves")
+    assert moves.empty == "Nobody has been a member for a month by 15 March 2024, so nobody can have moved."
+
+
 def test_data_quality_accounts_for_every_row(marts: Path) -> None:
     with duckdb.connect(str(marts), read_only=True) as connection:
         accounting, quarantine = figures.load_accounting(connection), figures.quarantine(connection)
@@ -272,7 +376,7 @@ def test_empty_marts_give_reasons_and_no_charts(tmp_path: Path) -> None:
     with duckdb.connect(str(path)) as connection:
         connection.execute(SCHEMA)
         found = figures.sections(connection, Context(None, ""))
-    assert [section.chart for section in found] == [None] * 7
+    assert [section.chart for section in found] == [None] * 10
     assert all(section.empty.endswith(".") for section in found)
     page = render(path, data_start=None, data_end=None, checks=[])
     for reason in [section.empty for section in found] + ["Nothing has been loaded yet.", "No row was set aside."]:
@@ -299,6 +403,7 @@ def test_missing_tables_are_named(tmp_path: Path) -> None:
     duckdb.connect(str(path)).close()
     page = render(path)
     assert "This version has no table retention.growth_accounting" in page
+    assert "This version has no table tiers.tier_history" in page
     assert "This version has no table quality.load_accounting." in page
 
 
@@ -340,11 +445,15 @@ def test_every_chart_has_heading_lead_formula_label_and_table(marts: Path) -> No
         "What moved revenue from month to month",
         "How much of their revenue known customers keep bringing",
         "Which customers a month’s revenue comes from",
+        "Member tiers",
+        "How many members hold each tier",
+        "Who rose, and who fell",
+        "What each tier brings and costs",
         "Data quality",
     ]
-    assert text.count('role="img" aria-label="') == 7
-    assert text.count("<details>") == 7
-    assert page.tags.count("caption") == page.tags.count("table") == 7 + 4
+    assert text.count('role="img" aria-label="') == 10
+    assert (text.count("<details>"), text.count("<details open>")) == (9, 1)
+    assert page.tags.count("caption") == page.tags.count("table") == 10 + 4
 
 
 def test_the_least_that_must_be_known_is_enough(marts: Path) -> None:

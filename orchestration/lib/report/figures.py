@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette: told apart with any common colour blindness, and readable on white as well as on near black.
 BLUE, SKY, ORANGE, VERMILION, GREEN, GREY = "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#009E73", "#8793A0"
+PURPLE = "#CC79A7"
+TIER_COLOURS = (GREY, SKY, BLUE, GREEN, ORANGE, VERMILION)  # by rank; beyond, from the first again
 
 MAX_COHORTS = 24  # rows and columns of the heatmap: more cannot be read on a screen; the mart has them all
 MAX_MONTHS = 36  # bars of the accounting charts
 MAX_BANDS = 12  # cohorts told apart by colour in one stacked area
+MAX_TIER_MONTHS = 12  # a year of tiers: rules look back about as far, and each season is in it once
+MOVE_MONTHS = (12, 6, 3, 1)  # how far movements look back: the first of these at which there were members
 REPEAT_DAYS = (7, 30, 60, 90, 180, 365)  # the days at which the repeat curves are put in words and in the table
 
 
@@ -63,11 +67,14 @@ class Section:
     """One chart of the report; `chart` is None where there is nothing to draw, and `empty` then says why."""
 
     id: str
+    chapter: str
     title: str
     formula: str
     is_wide: bool
     chart: Chart | None
     empty: str = ""
+    is_open: bool = False
+    """Whether the table is seen at once, being the point of the section."""
 
 
 @dataclass(frozen=True)
@@ -84,34 +91,40 @@ class _Spec:
     id: str
     title: str
     formula: str
-    table: str
+    tables: tuple[str, ...]
     build: Callable[[duckdb.DuckDBPyConnection, Context], Chart | str]
     is_wide: bool = False
+    is_open: bool = False
 
 
 def sections(connection: duckdb.DuckDBPyConnection, context: Context) -> list[Section]:
     """All charts of the report in order, from an open connection to a marts file."""
-    return [_section(connection, context, spec) for spec in _specs()]
+    return [
+        _section(connection, context, chapter, spec)
+        for chapter, specs in (("Retention and growth", _retention_specs()), ("Member tiers", _tier_specs()))
+        for spec in specs
+    ]
 
 
-def _section(connection: duckdb.DuckDBPyConnection, context: Context, spec: _Spec) -> Section:
+def _section(connection: duckdb.DuckDBPyConnection, context: Context, chapter: str, spec: _Spec) -> Section:
     built: Chart | str
-    if has_table(connection, spec.table):
-        built = spec.build(connection, context)
+    missing = [table for table in spec.tables if not has_table(connection, table)]
+    if missing:
+        built = f"This version has no table {missing[0]}, so there is nothing to draw from."
     else:
-        built = f"This version has no table {spec.table}, so there is nothing to draw from."
+        built = spec.build(connection, context)
     chart, empty = (None, built) if isinstance(built, str) else (built, "")
-    return Section(spec.id, spec.title, spec.formula, spec.is_wide, chart, empty)
+    return Section(spec.id, chapter, spec.title, spec.formula, spec.is_wide, chart, empty, spec.is_open)
 
 
-def _specs() -> tuple[_Spec, ...]:
+def _retention_specs() -> tuple[_Spec, ...]:
     return (
         _Spec(
             "cohorts",
             "How many customers of each month came back",
             "Rate of a cell = customers of the cohort with a purchase in that month ÷ customers of the cohort. A month "
             "that has not fully elapsed by the end of the data is blank: not yet known is not zero.",
-            "retention.retention_cohorts",
+            ("retention.retention_cohorts",),
             _cohort_heatmap,
             is_wide=True,
         ),
@@ -121,7 +134,7 @@ def _specs() -> tuple[_Spec, ...]:
             "On(k) = Σ customers active in month k ÷ Σ eligible customers, over all cohorts; on or after(k) = Σ "
             "customers whose last purchase is in month k or later ÷ Σ eligible. Eligible: month k has fully elapsed. "
             "The second line sinks towards the right end because there the data leaves less time to come back.",
-            "retention.retention_cohorts",
+            ("retention.retention_cohorts",),
             _retention_curve,
         ),
         _Spec(
@@ -130,7 +143,7 @@ def _specs() -> tuple[_Spec, ...]:
             "Share with a next purchase day within d days = 1 − Kaplan–Meier survival of the gap from the n-th to the "
             "(n+1)-th purchase day; gaps still open at the end of the data count as censored. Band: 95% interval "
             "(Greenwood, log-log).",
-            "retention.repeat_purchase_curves",
+            ("retention.repeat_purchase_curves",),
             _repeat_curves,
         ),
         _Spec(
@@ -138,7 +151,7 @@ def _specs() -> tuple[_Spec, ...]:
             "Where active customers come from and where they go",
             "Active(t) = new + retained + resurrected; active(t−1) = retained(t) + churned(t). "
             "Quick ratio = (new + resurrected) ÷ churned; above 1 the base of active customers grows.",
-            "retention.growth_accounting",
+            ("retention.growth_accounting",),
             _growth_heads,
         ),
         _Spec(
@@ -146,7 +159,7 @@ def _specs() -> tuple[_Spec, ...]:
             "What moved revenue from month to month",
             "R(t) = R(t−1) + new + resurrected + expansion − contraction − churned, of identified customers, refunds "
             "booked back to the day of their order. The line is R(t) − R(t−1).",
-            "retention.growth_accounting",
+            ("retention.growth_accounting",),
             _growth_money,
         ),
         _Spec(
@@ -155,7 +168,7 @@ def _specs() -> tuple[_Spec, ...]:
             "Over the customers with revenue > 0 in the window before: NRR = Σ R(t) ÷ Σ R(t−1); "
             "GRR = Σ max(0, min(R(t), R(t−1))) ÷ Σ R(t−1), where growth of one customer never makes up for "
             "the loss of another.",
-            "retention.net_revenue_retention",
+            ("retention.net_revenue_retention",),
             _net_revenue_retention,
         ),
         _Spec(
@@ -163,8 +176,42 @@ def _specs() -> tuple[_Spec, ...]:
             "Which customers a month’s revenue comes from",
             "Net revenue of a month by the month of the customer’s first purchase (C3): a cohort’s band shows how "
             "its revenue lasts. Refunds are booked back to the day of their order.",
-            "retention.revenue_by_cohort",
+            ("retention.revenue_by_cohort",),
             _revenue_by_cohort,
+        ),
+    )
+
+
+def _tier_specs() -> tuple[_Spec, ...]:
+    return (
+        _Spec(
+            "tiers",
+            "How many members hold each tier",
+            "Members by the tier that they hold at the end of the month. Active membership rate = members whose state "
+            "is active, by their own rhythm, ÷ members: enrolled is not active.",
+            ("tiers.tier_history", "tiers.tier_movements", "tiers.tier_economics"),
+            _tier_members,
+        ),
+        _Spec(
+            "tier-moves",
+            "Who rose, and who fell",
+            "Members by the tier that they held on the first day (left) and on the last (right); new are those who "
+            "joined in between.",
+            ("tiers.tier_history",),
+            _tier_moves,
+        ),
+        _Spec(
+            "tier-economics",
+            "What each tier brings and costs",
+            "By the tier with which a month began; who joined within it is new. Active = Σ members active at the end "
+            "of a month ÷ Σ members. Retained = Σ members with a purchase in the month ÷ Σ members. Churned = Σ "
+            "churned in the month ÷ Σ members who were there when it began, of churns that are certain; then with "
+            "those pending. Margin is of the orders whose cost is known. Benefits = Σ members × what the tier costs a "
+            "month, points aside.",
+            ("tiers.tier_history", "tiers.tier_economics"),
+            _tier_economics,
+            is_wide=True,
+            is_open=True,
         ),
     )
 
@@ -673,6 +720,333 @@ def _revenue_by_cohort(connection: duckdb.DuckDBPyConnection, context: Context) 
     return Chart(lead, figure, table, height=360)
 
 
+def _tier_members(connection: duckdb.DuckDBPyConnection, context: Context) -> Chart | str:
+    program = _program(connection)
+    if program is None:
+        return _NO_MEMBERS
+    months = _frame(
+        connection,
+        """
+        select "month", to_tier as tier, sum(member_count)::bigint as member_count
+        from tiers.tier_movements
+        where program_id = $program and is_complete
+        group by all
+        """,
+        {"program": program.id},
+    )
+    if months.empty:
+        return _no_complete_month(context)
+    wide = months.pivot_table(index="month", columns="tier", values="member_count", fill_value=0).tail(MAX_MONTHS)
+    held = [tier for tier in program.tiers if tier in wide]
+    active = (
+        _frame(
+            connection,
+            """
+        select "month", sum(active_count)::bigint as active_count, sum(active_count) / sum(member_count) as active_rate
+        from tiers.tier_economics
+        where program_id = $program and is_complete
+        group by "month"
+        """,
+            {"program": program.id},
+        )
+        .set_index("month")
+        .loc[wide.index]
+    )
+    starts = wide.index.tolist()
+    figure = _figure(rows=2, row_heights=[0.74, 0.26])
+    for tier in held:
+        figure.add_bar(
+            x=starts,
+            y=_listed(wide[tier]),
+            name=tier,
+            marker={"color": program.colour(tier), "line": {"width": 0}},
+            hovertemplate="%{x|%b %Y}, " + tier + ": <b>%{y:,}</b> members<extra></extra>",
+            row=1,
+            col=1,
+        )
+    figure.add_scatter(
+        x=starts,
+        y=_listed(active["active_rate"]),
+        customdata=active["active_count"].tolist(),
+        name="active membership rate",
+        mode="lines+markers",
+        line={"color": PURPLE, "width": 2},
+        marker={"size": 5},
+        hovertemplate="%{x|%b %Y}: <b>%{y:.1%}</b> active (%{customdata:,} members)<extra></extra>",
+        row=2,
+        col=1,
+    )
+    figure.update_layout(barmode="stack", bargap=0.25)
+    figure.update_xaxes(tickformat="%b %Y")
+    figure.update_yaxes(title_text="Members", row=1, col=1)
+    figure.update_yaxes(title_text="Active", tickformat=".0%", range=[0, 1.05], row=2, col=1)
+    last = wide.iloc[-1]
+    lead = (
+        f"{starts[-1]:%B %Y}: {count(last.sum())} members, {percent(active['active_rate'].iloc[-1])} of them active; "
+        + ", ".join(f"{count(last[tier])} {tier}" for tier in held[::-1])
+        + f".{program.words}"
+    )
+    rows = tuple(
+        (
+            f"{month:%Y-%m}",
+            *(count(wide.loc[month, tier]) for tier in held[::-1]),
+            count(wide.loc[month].sum()),
+            count(active.loc[month, "active_count"]),
+            percent(active.loc[month, "active_rate"]),
+        )
+        for month in starts
+    )
+    columns = ("Month", *held[::-1], "Members", "Active", "Active rate")
+    return Chart(lead, figure, Table("Members by tier at the end of the month", columns, rows), height=420)
+
+
+def _tier_moves(connection: duckdb.DuckDBPyConnection, context: Context) -> Chart | str:
+    program = _program(connection)
+    if program is None or context.data_end is None:
+        return _NO_MEMBERS
+    start = _row(
+        connection,
+        """
+        select min(start_on)::timestamp as start_on
+        from (select ($data_end::date - to_months(unnest($months)))::date as start_on) as choices
+        where start_on >= (select min(valid_from) from tiers.tier_history where program_id = $program)
+        """,
+        {"data_end": context.data_end, "months": list(MOVE_MONTHS), "program": program.id},
+    )["start_on"]
+    if start is None:
+        return f"Nobody has been a member for a month {_by(context)}, so nobody can have moved."
+    moves = _frame(
+        connection,
+        """
+        select coalesce(earlier.tier, 'new') as from_tier, later.tier as to_tier, count(*) as member_count
+        from tiers.tier_history as later
+        left join tiers.tier_history as earlier
+            on later.program_id = earlier.program_id and later.customer_id = earlier.customer_id
+            and earlier.valid_from <= $start and coalesce(earlier.valid_to > $start, true)
+        where later.program_id = $program and later.valid_to is null
+        group by all
+        """,
+        {"start": start, "program": program.id},
+    )
+    heads = {(str(row.from_tier), str(row.to_tier)): int(row.member_count) for row in moves.itertuples()}
+    before = {tier: sum(n for (left, _), n in heads.items() if left == tier) for tier in (*program.tiers[::-1], "new")}
+    after = {tier: sum(n for (_, right), n in heads.items() if right == tier) for tier in program.tiers[::-1]}
+    lefts, rights = [tier for tier in before if before[tier]], [tier for tier in after if after[tier]]
+    gap = 0.035
+    unit = (1 - gap * (max(len(lefts), len(rights)) - 1)) / sum(before.values())
+    left_at, right_at = _stacked(before, lefts, unit, gap), _stacked(after, rights, unit, gap)
+    figure = _figure()
+    drawn: set[str] = set()
+    places = [dict(left_at), dict(right_at)]
+    for left, right in sorted(heads, key=lambda pair: (lefts.index(pair[0]), rights.index(pair[1]))):
+        members, way = heads[left, right], program.way(left, right)
+        begin, end = places[0][left], places[1][right]
+        places[0][left], places[1][right] = begin + members * unit, end + members * unit
+        upper = [begin + (end - begin) * bend for bend in _BENDS]
+        figure.add_scatter(
+            x=[*_STEPS, *_STEPS[::-1]],
+            y=[*upper, *(y + members * unit for y in upper[::-1])],
+            mode="lines",
+            line={"width": 0},
+            fill="toself",
+            fillcolor=_WAYS[way],
+            hoveron="fills",
+            hoverinfo="text",
+            text=f"{left} → {right}: <b>{count(members)}</b> members",
+            name=way,
+            legendgroup=way,
+            legendrank=list(_WAYS).index(way),
+            showlegend=way not in drawn,
+        )
+        drawn.add(way)
+    for side, names, sizes, tops in ((0, lefts, before, left_at), (1, rights, after, right_at)):
+        figure.add_scatter(
+            x=[side, side, None] * len(names),
+            y=[y for name in names for y in (tops[name], tops[name] + sizes[name] * unit, None)],
+            yaxis="y2" if side else "y",
+            mode="lines",
+            line={"color": GREY, "width": 10},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    labelled = {
+        side: {
+            "tickvals": [tops[name] + sizes[name] * unit / 2 for name in names],
+            "ticktext": [f"{name} {count(sizes[name])}" for name in names],
+            "range": [1, 0],
+            "showgrid": False,
+            "zeroline": False,
+            "ticks": "",
+            "automargin": True,
+        }
+        for side, names, sizes, tops in (("left", lefts, before, left_at), ("right", rights, after, right_at))
+    }
+    figure.update_layout(
+        yaxis=labelled["left"],
+        yaxis2={**labelled["right"], "side": "right", "overlaying": "y"},
+        xaxis={"range": [-0.02, 1.02], "visible": False},
+    )
+    totals = {way: sum(heads[pair] for pair in heads if program.way(*pair) == way) for way in _WAYS}
+    known = sum(before.values()) - before["new"]
+    lead = (
+        f"Of {count(known)} members on {start:%d %B %Y}, {percent(totals['same tier'] / known)} hold the same tier on "
+        f"{context.data_end:%d %B %Y}, {percent(totals['rose'] / known)} a higher and "
+        f"{percent(totals['fell'] / known)} a lower one; {count(before['new'])} joined since.{program.words}"
+    )
+    rows = tuple(
+        (tier, *(count(heads.get((tier, right), 0)) for right in rights), count(before[tier])) for tier in lefts
+    )
+    columns = (f"On {start:%Y-%m-%d}", *rights, "Members")
+    caption = f"Members by tier on {start:%Y-%m-%d} and, across, on {context.data_end:%Y-%m-%d}"
+    return Chart(lead, figure, Table(caption, columns, rows), height=420)
+
+
+def _tier_economics(connection: duckdb.DuckDBPyConnection, context: Context) -> Chart | str:
+    program = _program(connection)
+    if program is None:
+        return _NO_MEMBERS
+    tiers = _frame(
+        connection,
+        """
+        select
+            tier,
+            min("month")::timestamp as first_month,
+            max("month")::timestamp as last_month,
+            sum(member_count)::double as member_count,
+            sum(active_count) / sum(member_count) as active_rate,
+            sum(buyer_count) filter (where retention_rate is not null) / sum(member_count) as retention_rate,
+            sum(churned_count) / nullif(sum(base_count), 0) as churn_rate,
+            (sum(churned_count) + sum(pending_count)) / nullif(sum(base_count), 0) as possible_churn_rate,
+            sum(net_amount)::double as net_amount,
+            sum(net_amount)::double / sum(member_count) as member_net_amount,
+            sum(margin_amount)::double as margin_amount,
+            sum(benefit_cost_amount)::double as benefit_cost_amount
+        from tiers.tier_economics
+        where
+            program_id = $program and is_complete
+            and "month" > (
+                select max("month") - to_months($months)
+                from tiers.tier_economics
+                where program_id = $program and is_complete
+            )
+        group by tier
+        """,
+        {"program": program.id, "months": MAX_TIER_MONTHS},
+    ).set_index("tier")
+    if tiers.empty:
+        return _no_complete_month(context)
+    order = [tier for tier in (*program.tiers[::-1], "new") if tier in tiers.index]
+    tiers = tiers.loc[order]
+    measures = {
+        "member_count": "Members",
+        "net_amount": "Revenue",
+        "margin_amount": "Margin",
+        "benefit_cost_amount": "Benefits",
+    }
+    # Shares say something where nobody's part is less than nothing.
+    shares = {
+        name: tiers[column].fillna(0) / tiers[column].sum()
+        for column, name in measures.items()
+        if tiers[column].sum() > 0 and not (tiers[column] < 0).any()
+    }
+    figure = _figure()
+    for tier in order:
+        figure.add_bar(
+            x=[float(share[tier]) for share in shares.values()],
+            y=list(shares),
+            orientation="h",
+            name=tier,
+            marker={"color": program.colour(tier), "line": {"width": 0}},
+            texttemplate="%{x:.0%}",
+            textposition="inside",
+            insidetextanchor="middle",
+            textangle=0,
+            hovertemplate="%{y}, " + tier + ": <b>%{x:.1%}</b><extra></extra>",
+        )
+    figure.update_layout(barmode="stack", bargap=0.3, uniformtext={"minsize": 9, "mode": "hide"})
+    figure.update_xaxes(tickformat=".0%", range=[0, 1])
+    figure.update_yaxes(autorange="reversed", ticksuffix=" ")
+    first, last, top = tiers["first_month"].min(), tiers["last_month"].max(), order[0]
+    lead = f"{first:%B %Y} to {last:%B %Y}: {top}, {percent(shares['Members'][top])} of the member-months"
+    lead += f", brought {percent(shares['Revenue'][top])} of the revenue" if "Revenue" in shares else ""
+    benefits, margin = tiers["benefit_cost_amount"].sum(), tiers["margin_amount"].sum()
+    if benefits > 0:
+        lead += f"; benefits cost {context.money(benefits)}"
+        lead += f", {percent(benefits / margin)} of the margin" if margin > 0 else ""
+    columns = (
+        "Tier", "Member-months", "Active", "Retained", "Churned", "With pending", "Revenue", "A member and month",
+        "Margin", "Benefits",
+    )  # fmt: skip
+    rows = tuple(
+        (
+            str(row.Index),
+            count(row.member_count),
+            *map(percent, (row.active_rate, row.retention_rate, row.churn_rate, row.possible_churn_rate)),
+            *map(amount, (row.net_amount, row.member_net_amount, row.margin_amount, row.benefit_cost_amount)),
+        )
+        for row in tiers.itertuples()
+    )
+    caption = f"Tiers from {first:%Y-%m} to {last:%Y-%m} {context.currency}".strip()
+    return Chart(f"{lead}.{program.words}", figure, Table(caption, columns, rows), height=130 + 44 * len(shares))
+
+
+_NO_MEMBERS = "Nobody is a member yet, so there are no tiers to show."
+# How a member moved, and the colour of it: pale, for they cross.
+_WAYS: Mapping[str, str] = {
+    "rose": "rgba(0,158,115,0.5)",
+    "same tier": "rgba(135,147,160,0.4)",
+    "fell": "rgba(213,94,0,0.5)",
+    "new": "rgba(0,114,178,0.45)",
+}
+# A band runs level where it begins and where it ends.
+_STEPS = [step / 20 for step in range(21)]
+_BENDS = [step * step * (3 - 2 * step) for step in _STEPS]
+
+
+@dataclass(frozen=True)
+class _Program:
+    """The programme that is shown, of several the one with most members, and its tiers by rank."""
+
+    id: str
+    tiers: tuple[str, ...]
+    others: int
+
+    def colour(self, tier: str) -> str:
+        return PURPLE if tier == "new" else TIER_COLOURS[self.tiers.index(tier) % len(TIER_COLOURS)]
+
+    def way(self, before: str, after: str) -> str:
+        if before == "new":
+            return "new"
+        ranks = [self.tiers.index(tier) for tier in (before, after)]
+        return "same tier" if ranks[0] == ranks[1] else "rose" if ranks[0] < ranks[1] else "fell"
+
+    @property
+    def words(self) -> str:
+        return f" Shown is the programme {self.id}, the largest of {self.others + 1}." if self.others else ""
+
+
+def _program(connection: duckdb.DuckDBPyConnection) -> _Program | None:
+    ranks = _frame(
+        connection,
+        """
+        select program_id, tier, min(tier_rank) as tier_rank, count(*) filter (where valid_to is null) as member_count
+        from tiers.tier_history
+        group by program_id, tier
+        order by program_id, tier_rank
+        """,
+    )
+    if ranks.empty:
+        return None
+    sizes = ranks.groupby("program_id")["member_count"].sum()
+    largest = sizes.idxmax()
+    return _Program(str(largest), tuple(ranks[ranks["program_id"] == largest]["tier"]), len(sizes) - 1)
+
+
+def _stacked(sizes: Mapping[str, int], names: Sequence[str], unit: float, gap: float) -> dict[str, float]:
+    """Where each begins, from 0 downwards, when they stand one below the other with gaps between."""
+    return {name: unit * sum(sizes[other] for other in names[:place]) + gap * place for place, name in enumerate(names)}
+
+
 # --- data quality
 
 
@@ -787,12 +1161,16 @@ def _is_known(value: Any) -> bool:
     return value is not None and value == value  # NaN is the one value that is not itself
 
 
-def _frame(connection: duckdb.DuckDBPyConnection, sql: str) -> pd.DataFrame:
-    return connection.execute(sql).df()
+def _frame(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, Any] | None = None
+) -> pd.DataFrame:
+    return connection.execute(sql, parameters).df()
 
 
-def _row(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
-    cursor = connection.execute(sql)
+def _row(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    cursor = connection.execute(sql, parameters)
     names = [column[0] for column in cursor.description]
     return dict(zip(names, cursor.fetchall()[0], strict=True))
 

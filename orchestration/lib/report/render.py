@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import date
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def render_report(marts_path: Path, out_path: Path, *, manifest_info: Mapping[st
     page = environment.get_template(TEMPLATE).render(
         info=manifest_info,
         headlines=headlines,
-        sections=sections,
+        chapters=[(title, list(group)) for title, group in groupby(sections, key=lambda section: section.chapter)],
         accounting=accounting,
         quarantine=quarantine,
         checks=checks,
