@@ -129,16 +129,32 @@ def test_the_report_shows_what_sql_says(browser: Browser, cdnow_home: Path) -> N
     page.close()
 
 
-def test_tiers_are_the_marts_members(browser: Browser, cdnow_home: Path) -> None:
-    seen = open_report(browser, cdnow_home)
-    right = seen.page.locator("#chart-tier-moves .y2tick text").all_text_contents()
-    assert right == ["platinum 468", "gold 1,421", "silver 2,964", "bronze 3,479", "none 15,238"]
-    band = seen.page.locator("#chart-tier-moves .scatterlayer .js-fill").first.bounding_box()
-    assert band is not None
-    seen.page.mouse.move(band["x"] + band["width"] / 2, band["y"] + band["height"] / 2)
+def test_movements_are_the_members_of_the_history(browser: Browser, complete_journey_home: Path) -> None:
+    seen = open_report(browser, complete_journey_home)
+    [held] = row(
+        complete_journey_home,
+        """
+        select list(tier || ' ' || members order by tier_rank desc)
+        from (select tier, tier_rank, count(*) as members from tiers.member_tiers group by all) as tiers
+        """,
+    )
+    assert seen.page.locator("#chart-tier-moves .y2tick text").all_text_contents() == held
+    [stayed] = row(
+        complete_journey_home,
+        """
+        select count(*)
+        from tiers.tier_history as earlier
+        inner join tiers.member_tiers as members using (program_id, customer_id, tier)
+        where tier = 'platinum' and valid_from <= '2017-06-30' and coalesce(valid_to, '9999-12-31') > '2017-06-30'
+        """,
+    )
+    seen.page.locator("#chart-tier-moves").scroll_into_view_if_needed()
+    top = seen.page.locator("#chart-tier-moves .js-fill").first.bounding_box()
+    assert top is not None
+    seen.page.mouse.move(top["x"] + 12, top["y"] + top["height"] / 2)
     hover = seen.page.locator("#chart-tier-moves .hoverlayer")
     hover.locator("text").first.wait_for()
-    assert "→" in (hover.text_content() or "")
+    assert hover.text_content() == f"platinum → platinum: {stayed} members"
     assert_quiet(seen)
     seen.page.close()
 
