@@ -832,61 +832,8 @@ def _tier_moves(connection: duckdb.DuckDBPyConnection, context: Context) -> Char
     before = {tier: sum(n for (left, _), n in heads.items() if left == tier) for tier in (*program.tiers[::-1], "new")}
     after = {tier: sum(n for (_, right), n in heads.items() if right == tier) for tier in program.tiers[::-1]}
     lefts, rights = [tier for tier in before if before[tier]], [tier for tier in after if after[tier]]
-    gap = 0.035
-    unit = (1 - gap * (max(len(lefts), len(rights)) - 1)) / sum(before.values())
-    left_at, right_at = _stacked(before, lefts, unit, gap), _stacked(after, rights, unit, gap)
-    figure = _figure()
-    drawn: set[str] = set()
-    places = [dict(left_at), dict(right_at)]
-    for left, right in sorted(heads, key=lambda pair: (lefts.index(pair[0]), rights.index(pair[1]))):
-        members, way = heads[left, right], program.way(left, right)
-        begin, end = places[0][left], places[1][right]
-        places[0][left], places[1][right] = begin + members * unit, end + members * unit
-        upper = [begin + (end - begin) * bend for bend in _BENDS]
-        figure.add_scatter(
-            x=[*_STEPS, *_STEPS[::-1]],
-            y=[*upper, *(y + members * unit for y in upper[::-1])],
-            mode="lines",
-            line={"width": 0},
-            fill="toself",
-            fillcolor=_WAYS[way],
-            hoveron="fills",
-            hoverinfo="text",
-            text=f"{left} → {right}: <b>{count(members)}</b> members",
-            name=way,
-            legendgroup=way,
-            legendrank=list(_WAYS).index(way),
-            showlegend=way not in drawn,
-        )
-        drawn.add(way)
-    for side, names, sizes, tops in ((0, lefts, before, left_at), (1, rights, after, right_at)):
-        figure.add_scatter(
-            x=[side, side, None] * len(names),
-            y=[y for name in names for y in (tops[name], tops[name] + sizes[name] * unit, None)],
-            yaxis="y2" if side else "y",
-            mode="lines",
-            line={"color": GREY, "width": 10},
-            hoverinfo="skip",
-            showlegend=False,
-        )
-    labelled = {
-        side: {
-            "tickvals": [tops[name] + sizes[name] * unit / 2 for name in names],
-            "ticktext": [f"{name} {count(sizes[name])}" for name in names],
-            "range": [1, 0],
-            "showgrid": False,
-            "zeroline": False,
-            "ticks": "",
-            "automargin": True,
-        }
-        for side, names, sizes, tops in (("left", lefts, before, left_at), ("right", rights, after, right_at))
-    }
-    figure.update_layout(
-        yaxis=labelled["left"],
-        yaxis2={**labelled["right"], "side": "right", "overlaying": "y"},
-        xaxis={"range": [-0.02, 1.02], "visible": False},
-    )
-    totals = {way: sum(heads[pair] for pair in heads if program.way(*pair) == way) for way in _WAYS}
+    ways = {pair: program.way(*pair) for pair in heads}
+    totals = {way: sum(heads[pair] for pair in heads if ways[pair] == way) for way in _WAYS}
     known = sum(before.values()) - before["new"]
     lead = (
         f"Of {count(known)} members on {start:%d %B %Y}, {percent(totals['same tier'] / known)} hold the same tier on "
@@ -898,7 +845,73 @@ def _tier_moves(connection: duckdb.DuckDBPyConnection, context: Context) -> Char
     )
     columns = (f"On {start:%Y-%m-%d}", *rights, "Members")
     caption = f"Members by tier on {start:%Y-%m-%d} and, across, on {context.data_end:%Y-%m-%d}"
+    figure = _flows(heads, ways, {tier: before[tier] for tier in lefts}, {tier: after[tier] for tier in rights})
     return Chart(lead, figure, Table(caption, columns, rows), height=420)
+
+
+def _flows(
+    heads: Mapping[tuple[str, str], int],
+    ways: Mapping[tuple[str, str], str],
+    before: Mapping[str, int],
+    after: Mapping[str, int],
+) -> go.Figure:
+    """Members as bands from where they were, on the left, to where they are, each in the colour of its way."""
+    gap = 0.035
+    unit = (1 - gap * (max(len(before), len(after)) - 1)) / sum(before.values())
+    tops = [_stacked(before, unit, gap), _stacked(after, unit, gap)]
+    free = [dict(side) for side in tops]
+    order = [list(before), list(after)]
+    figure = _figure()
+    drawn: set[str] = set()
+    for left, right in sorted(heads, key=lambda pair: (order[0].index(pair[0]), order[1].index(pair[1]))):
+        way, width = ways[left, right], heads[left, right] * unit
+        begin, end = free[0][left], free[1][right]
+        free[0][left], free[1][right] = begin + width, end + width
+        upper = [begin + (end - begin) * bend for bend in _BENDS]
+        figure.add_scatter(
+            x=[*_STEPS, *_STEPS[::-1]],
+            y=[*upper, *(y + width for y in upper[::-1])],
+            mode="lines",
+            line={"width": 0},
+            fill="toself",
+            fillcolor=_WAYS[way],
+            hoveron="fills",
+            hoverinfo="text",
+            text=f"{left} → {right}: <b>{count(heads[left, right])}</b> members",
+            name=way,
+            legendgroup=way,
+            legendrank=list(_WAYS).index(way),
+            showlegend=way not in drawn,
+        )
+        drawn.add(way)
+    for place, (axis, sizes) in enumerate((("y", before), ("y2", after))):
+        figure.add_scatter(
+            x=[place, place, None] * len(sizes),
+            y=[y for name in sizes for y in (tops[place][name], tops[place][name] + sizes[name] * unit, None)],
+            yaxis=axis,
+            mode="lines",
+            line={"color": GREY, "width": 10},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    axes = [
+        {
+            "tickvals": [tops[place][name] + sizes[name] * unit / 2 for name in sizes],
+            "ticktext": [f"{name} {count(sizes[name])}" for name in sizes],
+            "range": [1, 0],
+            "showgrid": False,
+            "zeroline": False,
+            "ticks": "",
+            "automargin": True,
+        }
+        for place, sizes in enumerate((before, after))
+    ]
+    figure.update_layout(
+        yaxis=axes[0],
+        yaxis2={**axes[1], "side": "right", "overlaying": "y"},
+        xaxis={"range": [-0.02, 1.02], "visible": False},
+    )
+    return figure
 
 
 def _tier_economics(connection: duckdb.DuckDBPyConnection, context: Context) -> Chart | str:
@@ -996,7 +1009,7 @@ _WAYS: Mapping[str, str] = {
     "rose": "rgba(0,158,115,0.5)",
     "same tier": "rgba(135,147,160,0.4)",
     "fell": "rgba(213,94,0,0.5)",
-    "new": "rgba(0,114,178,0.45)",
+    "new": "rgba(86,180,233,0.55)",
 }
 # A band runs level where it begins and where it ends.
 _STEPS = [step / 20 for step in range(21)]
@@ -1042,9 +1055,13 @@ def _program(connection: duckdb.DuckDBPyConnection) -> _Program | None:
     return _Program(str(largest), tuple(ranks[ranks["program_id"] == largest]["tier"]), len(sizes) - 1)
 
 
-def _stacked(sizes: Mapping[str, int], names: Sequence[str], unit: float, gap: float) -> dict[str, float]:
+def _stacked(sizes: Mapping[str, int], unit: float, gap: float) -> dict[str, float]:
     """Where each begins, from 0 downwards, when they stand one below the other with gaps between."""
-    return {name: unit * sum(sizes[other] for other in names[:place]) + gap * place for place, name in enumerate(names)}
+    tops, top = {}, 0.0
+    for name, size in sizes.items():
+        tops[name] = top
+        top += size * unit + gap
+    return tops
 
 
 # --- data quality
