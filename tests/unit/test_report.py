@@ -14,8 +14,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from orchestration.lib.report import figures, render_report
-from orchestration.lib.report.figures import Chart, Context, Section
+from orchestration.lib.report import figures, quality, render_report
+from orchestration.lib.report.charts import Chart, Context, Section
 
 SCHEMA = """
 create schema core; create schema retention; create schema tiers; create schema quality;
@@ -50,7 +50,19 @@ create table tiers.tier_movements (
 create table tiers.tier_economics (
     program_id text, "month" date, tier text, member_count bigint, active_count bigint, buyer_count bigint,
     retention_rate double, base_count bigint, churned_count bigint, pending_count bigint, net_amount decimal(18, 2),
-    margin_amount decimal(18, 2), benefit_cost_amount decimal(18, 2), is_complete boolean
+    margin_amount decimal(18, 2), benefit_cost_amount decimal(18, 2), is_complete boolean,
+    points_cost_amount decimal(18, 2)
+);
+create table tiers.points_rollforward (
+    program_id text, "month" date, opening_points bigint, earned_points bigint, adjusted_points bigint,
+    reinstated_points bigint, redeemed_points bigint, expired_points bigint, reversed_points bigint,
+    closing_points bigint, debt_points bigint
+);
+create table tiers.points_liability (
+    program_id text, vintage_month date, issued_points bigint, redeemed_points bigint, expired_points bigint,
+    withdrawn_points bigint, outstanding_points bigint, expected_redemption_rate double,
+    outstanding_redemption_rate double, breakage_rate double, liability_amount decimal(18, 2),
+    deferred_amount decimal(18, 2)
 );
 create table quality.load_accounting (
     load_id text, table_name text, rows_read bigint, accepted_count bigint, quarantined_count bigint,
@@ -101,12 +113,19 @@ insert into tiers.tier_movements values
     ('club', '2024-03-01', 'base', 'base', 2, false), ('club', '2024-03-01', 'gold', 'gold', 2, false),
     ('crew', '2024-02-01', 'new', 'mate', 2, true);
 insert into tiers.tier_economics values
-    ('club', '2024-01-01', 'new', 3, 3, 3, null, 0, 0, 0, 30, null, 0, true),
-    ('club', '2024-02-01', 'base', 2, 1, 1, 0.5, 2, 0, 1, 20, 8, 0, true),
-    ('club', '2024-02-01', 'gold', 1, 1, 1, 1.0, 1, 0, 0, 50, 20, 7, true),
-    ('club', '2024-02-01', 'new', 1, 1, 1, null, 0, 0, 0, 0, 0, 0, true),
-    ('club', '2024-03-01', 'gold', 2, null, 1, null, 2, 0, 0, 9, 9, 14, false),
-    ('crew', '2024-02-01', 'new', 2, 2, 2, null, 0, 0, 0, 99, 99, 99, true);
+    ('club', '2024-01-01', 'new', 3, 3, 3, null, 0, 0, 0, 30, null, 0, true, 0),
+    ('club', '2024-02-01', 'base', 2, 1, 1, 0.5, 2, 0, 1, 20, 8, 0, true, 1),
+    ('club', '2024-02-01', 'gold', 1, 1, 1, 1.0, 1, 0, 0, 50, 20, 7, true, 0.5),
+    ('club', '2024-02-01', 'new', 1, 1, 1, null, 0, 0, 0, 0, 0, 0, true, 0),
+    ('club', '2024-03-01', 'gold', 2, null, 1, null, 2, 0, 0, 9, 9, 14, false, 5),
+    ('crew', '2024-02-01', 'new', 2, 2, 2, null, 0, 0, 0, 99, 99, 99, true, 9);
+insert into tiers.points_rollforward values
+    ('club', '2024-01-01', 0, 500, 0, 0, 100, 0, 0, 400, 0), ('club', '2024-02-01', 400, 0, 0, 0, 0, 150, 50, 200, 30),
+    ('crew', '2024-01-01', 0, 10, 0, 0, 0, 0, 0, 10, 0);
+insert into tiers.points_liability values
+    ('club', '2023-12-01', 80, 60, 20, 0, 0, 0.75, null, 0.25, 0, 0),
+    ('club', '2024-01-01', 500, 100, 150, 50, 200, 0.5, 0.625, null, 1.25, 2.5),
+    ('crew', '2024-01-01', 10, 0, 0, 0, 10, 1.0, 1.0, null, 9, 9);
 insert into quality.load_accounting values
     ('1', 'orders', 105, 90, 4, 3, 2, 1, 5), ('2', 'orders', 10, 10, 0, 0, 0, 0, 0),
     ('1', 'customers', 7, 7, 0, 0, 0, 0, 0);
@@ -327,24 +346,50 @@ def test_tier_economics_are_sums_over_complete_months_and_rates_of_them(built: d
     economics = chart(built["tier-economics"])
     assert economics.lead == (
         "January 2024 to February 2024: gold, 14.3% of the member-months, brought 50.0% of the revenue; "
-        "benefits cost EUR 7, 25.0% of the margin. Shown is the programme club, the largest of 2."
+        "benefits and points cost EUR 8, 30.4% of the margin. Shown is the programme club, the largest of 2."
     )
     assert economics.table.rows == (
-        ("gold", "1", "100.0%", "100.0%", "0.0%", "0.0%", "50.00", "50.00", "20.00", "7.00"),
-        ("base", "2", "50.0%", "50.0%", "0.0%", "50.0%", "20.00", "10.00", "8.00", "0.00"),
-        ("new", "4", "100.0%", "", "", "", "30.00", "7.50", "0.00", "0.00"),
+        ("gold", "1", "100.0%", "100.0%", "0.0%", "0.0%", "50.00", "50.00", "20.00", "7.00", "0.50"),
+        ("base", "2", "50.0%", "50.0%", "0.0%", "50.0%", "20.00", "10.00", "8.00", "0.00", "1.00"),
+        ("new", "4", "100.0%", "", "", "", "30.00", "7.50", "0.00", "0.00", "0.00"),
     )
     shares = {trace.name: dict(zip(trace.y, trace.x, strict=True)) for trace in economics.figure.data}
-    assert list(shares["gold"]) == ["Members", "Revenue", "Margin", "Benefits"]
+    assert list(shares["gold"]) == ["Members", "Revenue", "Margin", "Benefits", "Points"]
     for measure in shares["gold"]:
         assert sum(share[measure] for share in shares.values()) == pytest.approx(1)
     assert built["tier-economics"].is_open
 
 
+def test_points_move_and_the_balance_is_drawn_beside_it(built: dict[str, Section]) -> None:
+    moves = chart(built["points-moves"])
+    assert moves.lead == (
+        "February 2024: 200 points are outstanding; 0 were earned, 0 redeemed and 150 expired. Members owe 30."
+    )
+    assert {trace.name: list(trace.y) for trace in moves.figure.data} == {
+        "earned": [500, 0], "redeemed": [-100, 0], "expired": [0, -150], "reversed": [0, -50], "outstanding": [400, 200]
+    }  # fmt: skip
+    assert moves.table.rows[-1] == ("2024-02", "400", "0", "0", "0", "0", "150", "50", "200", "30")
+
+
+def test_what_becomes_of_points_adds_up_to_what_was_given(built: dict[str, Section]) -> None:
+    liability = chart(built["points-liability"])
+    assert liability.lead == (
+        "200 points are outstanding, of which 62.5% are expected to be redeemed; that will cost EUR 1. "
+        "Deferred revenue is EUR 2."
+    )
+    fates = {trace.name: list(trace.y) for trace in liability.figure.data}
+    assert fates["to be redeemed"] == [0, 125]
+    assert [sum(parts) for parts in zip(*fates.values(), strict=True)] == [80, 500]
+    assert liability.table.rows == (
+        ("2023-12", "80", "0", "75.0%", "", "25.0%", "0.00", "0.00"),
+        ("2024-01", "500", "200", "50.0%", "62.5%", "", "1.25", "2.50"),
+    )
+
+
 def test_a_share_is_drawn_only_of_what_is_nobodys_loss(marts: Path) -> None:
     with duckdb.connect(str(marts)) as connection:
         connection.execute("update tiers.tier_economics set margin_amount = -1 where tier = 'base'")
-        connection.execute("update tiers.tier_economics set benefit_cost_amount = 0")
+        connection.execute("update tiers.tier_economics set benefit_cost_amount = 0, points_cost_amount = 0")
         found = figures.sections(connection, Context(date(2024, 3, 15), "EUR"))
     bars = chart(next(section for section in found if section.id == "tier-economics")).figure.data
     assert list(bars[0].y) == ["Members", "Revenue"]
@@ -360,13 +405,13 @@ def test_who_is_a_member_for_days_has_not_moved(marts: Path) -> None:
 
 def test_data_quality_accounts_for_every_row(marts: Path) -> None:
     with duckdb.connect(str(marts), read_only=True) as connection:
-        accounting, quarantine = figures.load_accounting(connection), figures.quarantine(connection)
+        accounting, quarantine = quality.load_accounting(connection), quality.quarantine(connection)
     assert accounting.rows == (
         ("orders", "115", "100", "4", "3", "2", "1", "5"),
         ("customers", "7", "7", "0", "0", "0", "0", "0"),
     )
     assert [row[2] for row in quarantine.rows] == ["4"]
-    by_layer, failed = figures.checks(INFO["checks"])
+    by_layer, failed = quality.checks(INFO["checks"])
     assert by_layer.rows == (("across tables", "gx", "1", "0", "1"), ("core", "dbt", "1", "1", "0"))
     assert failed.rows == (("across tables", "usual", "warning", "9 of 10"),)
 
@@ -376,7 +421,7 @@ def test_empty_marts_give_reasons_and_no_charts(tmp_path: Path) -> None:
     with duckdb.connect(str(path)) as connection:
         connection.execute(SCHEMA)
         found = figures.sections(connection, Context(None, ""))
-    assert [section.chart for section in found] == [None] * 10
+    assert [section.chart for section in found] == [None] * 12
     assert all(section.empty.endswith(".") for section in found)
     page = render(path, data_start=None, data_end=None, checks=[])
     for reason in [section.empty for section in found] + ["Nothing has been loaded yet.", "No row was set aside."]:
@@ -449,11 +494,14 @@ def test_every_chart_has_heading_lead_formula_label_and_table(marts: Path) -> No
         "How many members hold each tier",
         "Who rose, and who fell",
         "What each tier brings and costs",
+        "Points",
+        "How points move",
+        "What points still cost",
         "Data quality",
     ]
-    assert text.count('role="img" aria-label="') == 10
-    assert (text.count("<details>"), text.count("<details open>")) == (9, 1)
-    assert page.tags.count("caption") == page.tags.count("table") == 10 + 4
+    assert text.count('role="img" aria-label="') == 12
+    assert (text.count("<details>"), text.count("<details open>")) == (11, 1)
+    assert page.tags.count("caption") == page.tags.count("table") == 12 + 4
 
 
 def test_the_least_that_must_be_known_is_enough(marts: Path) -> None:

@@ -30,10 +30,11 @@ def render_report(marts_path: Path, out_path: Path, *, manifest_info: Mapping[st
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
-    from orchestration.lib.report import figures
+    from orchestration.lib.report import figures, quality
+    from orchestration.lib.report.charts import Context
 
     data_end = manifest_info.get("data_end")
-    context = figures.Context(
+    context = Context(
         data_end=date.fromisoformat(data_end) if data_end else None,
         currency=manifest_info.get("reporting_currency") or "",
     )
@@ -41,11 +42,11 @@ def render_report(marts_path: Path, out_path: Path, *, manifest_info: Mapping[st
     try:
         headlines = figures.headlines(connection, context)
         sections = figures.sections(connection, context)
-        accounting = figures.load_accounting(connection)
-        quarantine = figures.quarantine(connection)
+        accounting = quality.load_accounting(connection)
+        quarantine = quality.quarantine(connection)
     finally:
         connection.close()
-    checks, failed_checks = figures.checks(manifest_info.get("checks", []))
+    checks, failed_checks = quality.checks(manifest_info.get("checks", []))
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
