@@ -96,6 +96,7 @@ expected as (
         vintage_months.month_number,
         vintage_months.total_redeemed_points,
         vintage_months.outstanding_points,
+        vintage_months.total_issued_points - vintage_months.total_withdrawn_points as kept_points,
         case
             when rules.expected_redemption_rate is null
                 then greatest(estimated.redeemed_points, vintage_months.total_redeemed_points)
@@ -129,6 +130,7 @@ final as (
         expected.vintage_number,
         expected.month_number,
         expected.expected_redeemed_points,
+        {{ ratio('expected.expected_redeemed_points', 'expected.kept_points') }} as expected_redemption_rate,
         expected.point_cost_amount,
         coalesce(allocated.net_minor, 0) as net_minor,
         cast(round(coalesce(allocated.allocated_minor, 0)) as bigint) as allocated_minor,

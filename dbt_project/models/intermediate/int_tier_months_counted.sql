@@ -1,5 +1,5 @@
 {%- set kinds = ['member', 'base', 'active'] -%}
-{%- set sums = ['churned_count', 'pending_count', 'buyer_count', 'net_minor', 'costed_minor', 'cost_minor'] -%}
+{%- set sums = ['churned_count', 'pending_count', 'buyer_count', 'net_minor', 'costed_minor', 'cost_minor', 'earned_points'] -%}
 
 with paths as (
 
@@ -28,6 +28,12 @@ states as (
 purchase_days as (
 
     select * from {{ ref('int_purchase_days') }}
+
+),
+
+earned as (
+
+    select * from {{ ref('int_points_earned') }}
 
 ),
 
@@ -171,6 +177,22 @@ customer_months as (
 
 ),
 
+-- As far as refunds left them.
+point_months as (
+
+    select
+        program_id,
+        customer_id,
+        {{ month_number('business_date') }} as month_number,
+        {{ sum_bigint(points_left('points', 'greatest(net_minor, 0)', 'gross_minor')) }} as earned_points
+    from earned
+    group by
+        program_id,
+        customer_id,
+        {{ month_number('business_date') }}
+
+),
+
 -- Heads are counted by the first and the last month of what lasts, everything else in its month.
 changes as (
 {% for kind in kinds %}
@@ -221,13 +243,36 @@ changes as (
         1 as buyer_count,
         customer_months.net_minor,
         customer_months.costed_minor,
-        customer_months.cost_minor
+        customer_months.cost_minor,
+        0 as earned_points
     from member_spans as members
     inner join customer_months
         on
             members.customer_id = customer_months.customer_id
             and members.from_number <= customer_months.month_number
             and members.to_number >= customer_months.month_number
+
+    union all
+
+    select
+        members.program_id,
+        members.from_tier,
+        members.to_tier,
+        point_months.month_number,
+        {%- for kind in kinds %}
+        0 as {{ kind }}_step,
+        {%- endfor %}
+        {%- for name in sums[:-1] %}
+        0 as {{ name }},
+        {%- endfor %}
+        point_months.earned_points
+    from member_spans as members
+    inner join point_months
+        on
+            members.program_id = point_months.program_id
+            and members.customer_id = point_months.customer_id
+            and members.from_number <= point_months.month_number
+            and members.to_number >= point_months.month_number
 
     union all
 

@@ -102,6 +102,18 @@ full join comparison.simulated_tiers as simulated using (program_id, tier)
 where program_id = ?
 order by coalesce(simulated.tier_rank, built.tier_rank), tier
 """
+_COSTS = {
+    "benefits of the tiers": """
+        select sum(member_months * benefit_cost_amount) from comparison.{side}_tiers where program_id = ?
+    """,
+    "points given": """
+        select sum(expected_cost_amount)
+        from {side}.points_liability
+        inner join comparison.year on vintage_month >= from_on and vintage_month < until_on
+        where program_id = ?
+    """,
+}
+"""What costs something, and how much in the year."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +149,12 @@ def programs(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 def costs(connection: duckdb.DuckDBPyConnection, program: str) -> list[Cost]:
     """What a programme costs, by kind."""
-    benefits = "select sum(member_months * benefit_cost_amount) from comparison.{}_tiers where program_id = ?"
-    rows = [connection.execute(benefits.format(side), [program]).fetchone() for side in SIDES]
-    now, then = (row[0] if row and row[0] else Decimal(0) for row in rows)
-    return [Cost("benefits of the tiers", now, then)]
+    found = []
+    for what, query in _COSTS.items():
+        rows = [connection.execute(query.format(side=side), [program]).fetchone() for side in SIDES]
+        now, then = (row[0] if row and row[0] else Decimal(0) for row in rows)
+        found.append(Cost(what, now, then))
+    return found
 
 
 def tables(connection: duckdb.DuckDBPyConnection, currency: str) -> Iterator[tuple[str, Table]]:

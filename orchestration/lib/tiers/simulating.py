@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from orchestration.lib.mapping import Mapping as DatasetMapping
     from orchestration.lib.settings import Settings
 
-OUTCOME = ("tier_history", "member_tiers", "tiers")
+OUTCOME = ("tier_history", "member_tiers", "points_liability", "tiers")
 """Seeds and models that are there twice: in the schema `built` as they are, in `simulated` as they would be."""
 
 _DATABASE = "simulation"

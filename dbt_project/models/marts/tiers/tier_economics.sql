@@ -1,6 +1,6 @@
 {%- set sums = [
     'member_count', 'active_count', 'buyer_count', 'base_count', 'churned_count', 'pending_count', 'net_minor',
-    'costed_minor', 'cost_minor'
+    'costed_minor', 'cost_minor', 'earned_points'
 ] -%}
 
 with months as (
@@ -12,6 +12,19 @@ with months as (
 tiers as (
 
     select * from {{ ref('tiers') }}
+
+),
+
+-- What a point that is given costs, as today it is expected to be redeemed.
+point_costs as (
+
+    select
+        recognised.program_id,
+        {{ period_number_start("'month'", 'recognised.vintage_number') }} as month,
+        recognised.expected_redemption_rate * recognised.point_cost_amount as point_cost_amount
+    from {{ ref('int_points_recognised') }} as recognised
+    inner join {{ ref('int_data_window') }} as data_window
+        on recognised.month_number = {{ month_number('data_window.data_end_on') }}
 
 ),
 
@@ -65,12 +78,20 @@ final as (
                 then {{ to_amount('summed.costed_minor - summed.cost_minor') }}
         end as margin_amount,
         {{ to_amount('summed.member_count * ' ~ to_minor('coalesce(tiers.benefit_cost_amount, 0)')) }} as benefit_cost_amount,
+        summed.earned_points,
+        cast(round(
+            cast(summed.earned_points as double) * coalesce(point_costs.point_cost_amount, 0), 2
+        ) as decimal(18, 2)) as points_cost_amount,
         summed.is_complete
     from summed
     left join tiers
         on
             summed.program_id = tiers.program_id
             and summed.tier = tiers.tier
+    left join point_costs
+        on
+            summed.program_id = point_costs.program_id
+            and summed.month = point_costs.month
 
 )
 
