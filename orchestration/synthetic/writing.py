@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
 import json
@@ -13,13 +14,15 @@ import duckdb
 import yaml
 
 from orchestration.lib.sql import literal
-from orchestration.synthetic import truth
+from orchestration.lib.tiers.rules import COLUMNS
+from orchestration.synthetic import rules, truth
 from orchestration.synthetic.dirt import BROKEN_LINE_SHARE, BROKEN_LINES, EXTRA, is_csv, planted
 from orchestration.synthetic.sales import customer_id_sql
 from orchestration.synthetic.tables import Table, added_sql, rows_sql, tables
 from orchestration.synthetic.world import CHURN_CAUSES, OWN_BRAND, TIERS, World
 
 MAPPING = "synthetic.yml"
+RULES = "rules"
 # 19 MB of orders: level 4 takes 0.3 s for 4.9 MB, the usual level 6 0.7 s for 4.6 MB.
 _GZIP_LEVEL = 4
 _DIRT = """
@@ -47,6 +50,10 @@ def write(connection: duckdb.DuckDBPyConnection, world: World, folder: Path) -> 
     for name, sql in truth.facts(world).items():
         _copy(connection, sql, folder / "truth" / f"{name}.parquet")
     (folder / "truth" / "world.json").write_text(json.dumps(_about(world), indent=2) + "\n", encoding="utf-8")
+    (folder / RULES).mkdir()
+    for seed, lines in rules.lines().items():
+        with (folder / RULES / f"{seed}.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([COLUMNS[seed], *lines])
     (folder / MAPPING).write_text(_mapping(world, folder), encoding="utf-8")
 
 
@@ -202,6 +209,7 @@ def _mapping(world: World, folder: Path) -> str:
         "business_timezone": "UTC",
         "reporting_currency": "EUR",
         "data_end": world.end,
+        "seeds": {seed: f"{RULES}/{seed}.csv" for seed in rules.lines()},
         "sources": {},
     }
     columns = {table.name: [*table.columns, "updated_at"] for table in tables(world)}

@@ -45,11 +45,10 @@ def loaded(
     marts: tuple[str, ...] = ("core", "quality"),
     *,
     is_fitted: bool = False,
-    seeds: Path | None = None,
 ) -> Loaded:
     """Generates, loads and builds the marts of these domains.
 
-    Forecasts are there if they are to be fitted; seeds of a folder take the place of the project's.
+    Forecasts are there if they are to be fitted; the rules of tiers and points are the world's own.
     """
     made = generate(world, folder / "world")
     settings = Settings(home=folder / "home", dataset="synthetic", mapping_path=made.mapping)
@@ -59,7 +58,7 @@ def loaded(
     connection.execute(f"set TimeZone = 'UTC'; attach '{settings.marts_path}' as marts; create schema truth")
     for path in sorted((folder / "world" / "truth").glob("*.parquet")):
         connection.execute(f"create view truth.{path.stem} as from '{path}'")
-    project = compiled(json.dumps(mapping.dbt_vars(), default=str), seeds=seeds)
+    project = compiled(json.dumps(mapping.dbt_vars(), default=str), seeds=folder / "world" / "rules")
     domains = tuple(f"marts/{domain}" for domain in marts)
     project.build(connection, only=("staging", "intermediate", *domains))
     if is_fitted:

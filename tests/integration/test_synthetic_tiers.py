@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from orchestration.synthetic.truth import TIER_MONTHS
-from orchestration.synthetic.world import TIERS, World
+from orchestration.synthetic.world import World
 from tests.integration.test_synthetic import Loaded, loaded
-from tests.support.project import write_tier_files
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
     folder = tmp_path_factory.mktemp("world")
     with (built := loaded(World(customers=6000, months=36, seed=5, dirt=0, layout="parquet"), folder,
-                          marts=("core", "tiers"), seeds=world_rules(folder))).connection:  # fmt: skip
+                          marts=("core", "tiers"))).connection:  # fmt: skip
         yield built
-
-
-def world_rules(folder: Path) -> Path:
-    """Rule files of the world's own programme."""
-    lines = {
-        "tier_programs": [("club", "The club", "enrolled", "true")],
-        "tiers": [("club", tier, rank, 0) for rank, tier in enumerate(TIERS)],
-        "tier_rules": [
-            ("club", 1, "2000-01-01", tier, "spend", bound, "calendar_months", TIER_MONTHS, 0, 0, "full")
-            for tier, bound in TIERS.items()
-            if bound > 0
-        ],
-    }
-    write_tier_files(folder, lines)
-    return folder
 
 
 def test_every_tier_of_every_member_is_the_true_one(world: Loaded) -> None:
@@ -66,3 +48,31 @@ def test_members_with_refunds_end_in_the_true_tier(world: Loaded) -> None:
     [(count, right)] = rows
     assert count > 1500
     assert right / count > 0.995
+
+
+def test_points_of_the_club_are_spent_as_they_were_given(world: Loaded) -> None:
+    """Nearly all that the world's members redeem is there; the rest is owed and paid."""
+    [(given, redeemed, owed, expired)] = world.rows("""
+        select
+            sum(points) filter (where entry_type = 'earned'),
+            -sum(points) filter (where entry_type = 'redeemed'),
+            -sum(points) filter (where entry_type = 'debt' and points < 0 and source_type = 'interaction'),
+            -sum(points) filter (where entry_type = 'expired')
+        from marts.tiers.points_ledger
+    """)
+    [(told,)] = world.rows("""
+        select sum(interactions.score)
+        from marts.core.fct_interactions as interactions
+        inner join marts.tiers.member_tiers as members
+            on interactions.customer_id = members.customer_id and interactions.business_date >= members.member_since_on
+        where interactions.interaction_type = 'points_redeemed'
+    """)
+    [(unpaid,)] = world.rows("""
+        select -sum(points)
+        from marts.tiers.points_ledger
+        where entry_type = 'debt' and source_type = 'interaction'
+    """)
+    assert redeemed + unpaid == told > 100_000
+    assert owed < 0.05 * told
+    assert given > 5 * redeemed
+    assert expired > redeemed

@@ -60,7 +60,7 @@ club,2,2023-06-15,gold,purchase_days,5,rolling_months,6,1,30,one_down
 OVERRIDES = "program_id,customer_id,tier,valid_from,valid_to,reason\n"
 POINTS = """\
 program_id,rule_version,valid_from,expiry_type,expiry_months,order_cap,day_cap,month_cap,point_value_amount,point_cost_amount,expected_redemption_rate
-all,1,1900-01-01,fixed,6,,,,0.01,0.01,0.8
+all,1,1900-01-01,never,,,,,0.01,0.01,0.8
 """
 EARN = """program_id,rule_version,applies_to,value,multiplier
 all,1,order,,1

@@ -75,7 +75,9 @@ def test_every_contract_table_is_written_and_marked_as_made_up(tmp_path: Path, l
         "erasures",
     }  # fmt: skip
     assert not list(tmp_path.glob(".*"))
-    endings = {"".join(path.suffixes) for path in tmp_path.glob("world/*/*") if path.parent.name != "truth"}
+    endings = {
+        "".join(path.suffixes) for path in tmp_path.glob("world/*/*") if path.parent.name not in ("truth", "rules")
+    }
     assert endings == {"mixed": {".csv.gz", ".parquet"}, "csv": {".csv.gz"}, "parquet": {".parquet"}}[layout]
 
 
