@@ -152,6 +152,15 @@ class Liability:
             return self.allocated(vintage)
         return self.allocated(vintage) * fate.redeemed / expected
 
+    def cost_of_a_point(self, vintage: date) -> Fraction:
+        """What a point that was given in a month is expected to cost in the end; 0 where none is left."""
+        if vintage not in self.vintages:
+            return Fraction(0)
+        month = self.months(vintage)[-1]
+        kept, version = self.fate(vintage, month).kept, self.points.version_on(self.data_end)
+        assert version is not None
+        return self.expected(vintage, month) / kept * Fraction(version.cost) if kept else Fraction(0)
+
     def by_vintage(self) -> list[Row]:
         """Rows of tiers.points_liability; amounts as fractions of the currency."""
         rows = []

@@ -27,7 +27,19 @@ from tests.properties.liability_reference import Liability
 from tests.properties.points_reference import Interaction
 from tests.properties.reference import Row
 from tests.properties.test_marts import assert_same, rows
-from tests.properties.test_tiers import CUSTOMERS, DAYS, FIRST_DAY, SLOW, Case, at_noon, cases, programs, versions
+from tests.properties.test_tiers import (
+    CUSTOMERS,
+    DAYS,
+    FIRST_DAY,
+    SLOW,
+    Case,
+    at_noon,
+    cases,
+    check_tiers,
+    programs,
+    versions,
+)
+from tests.properties.test_tiers import MARTS as TIER_MARTS
 from tests.properties.tier_reference import Program
 
 MARTS = ("points_ledger", "points_balances", "points_rollforward")
@@ -189,8 +201,10 @@ def built_marts(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Row]]:
 @given(points=points_cases())
 def test_every_mart_of_points_equals_the_reference(points: PointsCase) -> None:
     expected = points.expected()
-    with points.case.marts(*MARTS) as connection:
+    with points.case.marts(*MARTS, *TIER_MARTS) as connection:
         built = built_marts(connection)
+        # Tiers too: points may be what they ask for.
+        check_tiers(connection, points.case)
     built["points_ledger"] = by_source_of_lot(built["points_ledger"])
     columns = {name for row in expected["points_ledger"] for name in row}
     assert counted(built["points_ledger"], columns) == counted(expected["points_ledger"], columns)
@@ -300,7 +314,8 @@ def until(case: Case, day: date) -> Case:
 def test_what_points_cost_equals_the_reference(points: PointsCase) -> None:
     """Rates to 1e-9; amounts to the cent, for a half may be rounded either way."""
     case = points.case
-    with case.marts("points_liability", "points_rollforward") as connection:
+    with case.marts("points_liability", "points_rollforward", "tier_economics") as connection:
+        economics = rows(connection, "tiers.tier_economics")
         built = {(row["program_id"], row["vintage_month"]): row for row in rows(connection, "tiers.points_liability")}
         months = {(row["program_id"], row["month"]): row for row in rows(connection, "tiers.points_rollforward")}
     found = 0
@@ -322,6 +337,13 @@ def test_what_points_cost_equals_the_reference(points: PointsCase) -> None:
                 else:
                     assert row[column] == value, column
             assert row["allocated_amount"] == row["recognised_amount"] + row["deferred_amount"]
+        for month in {row["month"] for row in economics if row["program_id"] == program.program_id}:
+            tiers = [row for row in economics if (row["program_id"], row["month"]) == (program.program_id, month)]
+            kept = sum(kept for on, _, kept in liability.sales if on.replace(day=1) == month)
+            assert sum(row["earned_points"] for row in tiers) == kept
+            # Each may be rounded.
+            cost = liability.cost_of_a_point(month) * kept
+            assert abs(Fraction(sum(row["points_cost_amount"] for row in tiers)) - cost) <= Fraction(len(tiers), 180)
         total = Decimal(0)
         for month, recognised in liability.by_month().items():
             total += months[program.program_id, month]["recognised_amount"]
