@@ -18,6 +18,42 @@ rules as (
 
 ),
 
+-- Where nothing is debited, each lot goes on its own date, all of it. The others are laid against what takes them; so are
+-- those with activity, whose date depends on what comes after.
+parted_lots as (
+
+    select
+        lots.*,
+        lots.expiry_type = 'activity' or debtors.customer_id is not null as is_taken_in_turn
+    from lots
+    left join (
+        select distinct
+            program_id,
+            customer_id
+        from debits
+    ) as debtors
+        on
+            lots.program_id = debtors.program_id
+            and lots.customer_id = debtors.customer_id
+
+),
+
+queued_lots as (
+
+    select
+        program_id,
+        customer_id,
+        lot_number,
+        expiry_type,
+        lot_end,
+        expires_on,
+        business_date,
+        occurred_at
+    from parted_lots
+    where is_taken_in_turn
+
+),
+
 -- With activity, all points expire after the last day on which some were given or redeemed, unless the next such day
 -- comes before.
 activity_days as (
@@ -48,7 +84,7 @@ activity_days as (
                 customer_id,
                 business_date,
                 lot_end
-            from lots
+            from queued_lots
             where expiry_type = 'activity'
 
             union all
@@ -82,7 +118,7 @@ expiries as (
         customer_id,
         expires_on,
         max(lot_end) as expired_end
-    from lots
+    from queued_lots
     where expiry_type = 'fixed'
     group by
         program_id,
@@ -103,49 +139,32 @@ expiries as (
 
 ),
 
-debtors as (
-
-    select distinct
-        program_id,
-        customer_id
-    from debits
-
-),
-
 -- In their order: of those at one time an expiry, then lots, then debits.
 events as (
 
     select
-        expiries.program_id,
-        expiries.customer_id,
+        program_id,
+        customer_id,
         0 as event_rank,
         0 as number_of_rank,
         0 as lot_end,
         0 as debit_points,
-        expiries.expired_end,
-        {{ business_midnight_utc('expiries.expires_on') }} as occurred_at
+        expired_end,
+        {{ business_midnight_utc('expires_on') }} as occurred_at
     from expiries
-    inner join debtors
-        on
-            expiries.program_id = debtors.program_id
-            and expiries.customer_id = debtors.customer_id
 
     union all
 
     select
-        lots.program_id,
-        lots.customer_id,
+        program_id,
+        customer_id,
         1 as event_rank,
-        lots.lot_number as number_of_rank,
-        lots.lot_end,
+        lot_number as number_of_rank,
+        lot_end,
         0 as debit_points,
         cast(null as bigint) as expired_end,
-        lots.occurred_at
-    from lots
-    inner join debtors
-        on
-            lots.program_id = debtors.program_id
-            and lots.customer_id = debtors.customer_id
+        occurred_at
+    from queued_lots
 
     union all
 
@@ -219,7 +238,7 @@ ends as (
         business_date as given_on,
         occurred_at as given_at,
         cast(null as timestamp) as taken_at
-    from lots
+    from queued_lots
 
     union all
 
@@ -233,25 +252,6 @@ ends as (
         cast(null as timestamp) as given_at,
         occurred_at as taken_at
     from takings
-
-    union all
-
-    -- Where nothing is debited, every expiry takes all up to its end.
-    select
-        expiries.program_id,
-        expiries.customer_id,
-        expiries.expired_end as stretch_end,
-        cast(null as bigint) as lot_number,
-        cast(null as bigint) as event_number,
-        cast(null as date) as given_on,
-        cast(null as timestamp) as given_at,
-        {{ business_midnight_utc('expiries.expires_on') }} as taken_at
-    from expiries
-    left join debtors
-        on
-            expiries.program_id = debtors.program_id
-            and expiries.customer_id = debtors.customer_id
-    where debtors.customer_id is null
 
 ),
 
@@ -328,6 +328,24 @@ final as (
             and stretches.customer_id = numbered_debits.customer_id
             and stretches.event_number = numbered_debits.event_number
     where stretches.points > 0
+
+    union all
+
+    select
+        program_id,
+        customer_id,
+        lot_number,
+        case when expires_on is not null then 'expired' end as entry_type,
+        case when expires_on is not null then 'expiry' end as source_type,
+        cast(null as {{ dbt.type_string() }}) as source_id,
+        points,
+        false as is_owed,
+        business_date as given_on,
+        occurred_at as given_at,
+        expires_on as taken_on,
+        {{ business_midnight_utc('expires_on') }} as taken_at
+    from parted_lots
+    where not is_taken_in_turn
 
 )
 
