@@ -236,7 +236,6 @@ ends as (
         lot_number,
         cast(null as bigint) as event_number,
         business_date as given_on,
-        occurred_at as given_at,
         cast(null as timestamp) as taken_at
     from queued_lots
 
@@ -249,7 +248,6 @@ ends as (
         cast(null as bigint) as lot_number,
         event_number,
         cast(null as date) as given_on,
-        cast(null as timestamp) as given_at,
         occurred_at as taken_at
     from takings
 
@@ -266,7 +264,6 @@ stretches as (
         min(lot_number) over from_here as lot_number,
         min(event_number) over from_here as event_number,
         min(given_on) over from_here as given_on,
-        min(given_at) over from_here as given_at,
         min(taken_at) over from_here as taken_at
     from ends
     window
@@ -318,7 +315,6 @@ final as (
         stretches.points,
         coalesce(stretches.stretch_end > numbered_debits.given_end, false) as is_owed,
         stretches.given_on,
-        stretches.given_at,
         {{ business_date('stretches.taken_at') }} as taken_on,
         stretches.taken_at
     from stretches
@@ -341,7 +337,6 @@ final as (
         points,
         false as is_owed,
         business_date as given_on,
-        occurred_at as given_at,
         expires_on as taken_on,
         {{ business_midnight_utc('expires_on') }} as taken_at
     from parted_lots

@@ -18,12 +18,28 @@ data_window as (
 taken as (
 
     select
-        taken.*,
-        case when taken.is_owed then taken.given_at else taken.taken_at end as paid_at,
-        case when taken.is_owed then taken.given_on else taken.taken_on end as paid_on
+        taken.program_id,
+        taken.customer_id,
+        lots.lot_id,
+        taken.entry_type,
+        taken.source_type,
+        taken.source_id,
+        taken.points,
+        taken.is_owed,
+        taken.taken_at,
+        taken.taken_on,
+        case when taken.is_owed then lots.occurred_at else taken.taken_at end as paid_at,
+        case when taken.is_owed then lots.business_date else taken.taken_on end as paid_on,
+        lots.expires_on,
+        lots.vintage_month
     from {{ ref('int_points_taken') }} as taken
     inner join data_window
         on taken.taken_on <= data_window.data_end_on
+    left join lots
+        on
+            taken.program_id = lots.program_id
+            and taken.customer_id = lots.customer_id
+            and taken.lot_number = lots.lot_number
 
 ),
 
@@ -47,24 +63,20 @@ final as (
     union all
 
     select
-        concat(lots.lot_id, ' < ', taken.source_type, coalesce(concat(':', taken.source_id), '')) as entry_id,
-        taken.program_id,
-        taken.customer_id,
-        lots.lot_id,
-        taken.entry_type,
-        taken.source_type,
-        taken.source_id,
-        - taken.points as points,
-        taken.paid_at as occurred_at,
-        taken.paid_on as business_date,
-        lots.expires_on,
-        lots.vintage_month
+        concat(lot_id, ' < ', source_type, coalesce(concat(':', source_id), '')) as entry_id,
+        program_id,
+        customer_id,
+        lot_id,
+        entry_type,
+        source_type,
+        source_id,
+        - points as points,
+        paid_at as occurred_at,
+        paid_on as business_date,
+        expires_on,
+        vintage_month
     from taken
-    inner join lots
-        on
-            taken.program_id = lots.program_id
-            and taken.customer_id = lots.customer_id
-            and taken.lot_number = lots.lot_number
+    where lot_id is not null
 
     union all
 
@@ -94,25 +106,20 @@ final as (
     union all
 
     select
-        concat(lots.lot_id, ' < ', taken.source_type, ':', taken.source_id, ' debt') as entry_id,
-        taken.program_id,
-        taken.customer_id,
+        concat(lot_id, ' < ', source_type, ':', source_id, ' debt') as entry_id,
+        program_id,
+        customer_id,
         cast(null as {{ dbt.type_string() }}) as lot_id,
         'debt' as entry_type,
-        taken.source_type,
-        taken.source_id,
-        taken.points,
-        taken.paid_at as occurred_at,
-        taken.paid_on as business_date,
+        source_type,
+        source_id,
+        points,
+        paid_at as occurred_at,
+        paid_on as business_date,
         cast(null as date) as expires_on,
         cast(null as date) as vintage_month
     from taken
-    inner join lots
-        on
-            taken.program_id = lots.program_id
-            and taken.customer_id = lots.customer_id
-            and taken.lot_number = lots.lot_number
-    where taken.is_owed
+    where is_owed and lot_id is not null
 
 )
 
