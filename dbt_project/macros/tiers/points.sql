@@ -73,3 +73,13 @@
 {% macro thousandths(multiplier) -%}
     coalesce(cast({{ multiplier }} * 1000 as bigint), 1000)
 {%- endmacro %}
+
+{# What an entry of the ledger follows from. #}
+{% macro points_source(entry_type) -%}
+    case {{ entry_type }}
+        when 'earned' then 'order'
+        when 'reversed' then 'refund'
+        when 'expired' then 'expiry'
+        else 'interaction'
+    end
+{%- endmacro %}

@@ -1,7 +1,9 @@
-with earned as (
+with lots as (
 
-    select * from {{ ref('int_points_earned') }}
-    where {{ is_affected('customer') }}
+    select * from {{ ref('int_points_lots') }}
+    where
+        entry_type = 'earned'
+        and {{ is_affected('customer') }}
 
 ),
 
@@ -31,19 +33,18 @@ data_window as (
 debits as (
 
     select
-        earned.program_id,
-        earned.customer_id,
+        lots.program_id,
+        lots.customer_id,
         'reversed' as entry_type,
-        'refund' as source_type,
         refunds.refund_id as source_id,
         1 as debit_rank,
-        {{ points_left('earned.points', 'refunds.left_before_minor', 'refunds.gross_minor') }}
-        - {{ points_left('earned.points', 'refunds.left_minor', 'refunds.gross_minor') }} as points,
+        {{ points_left('lots.points', 'refunds.left_before_minor', 'refunds.gross_minor') }}
+        - {{ points_left('lots.points', 'refunds.left_minor', 'refunds.gross_minor') }} as points,
         refunds.business_date,
         refunds.refunded_at as occurred_at
-    from earned
+    from lots
     inner join refunds
-        on earned.order_id = refunds.order_id
+        on lots.source_id = refunds.order_id
     inner join data_window
         on refunds.business_date <= data_window.data_end_on
 
@@ -53,7 +54,6 @@ debits as (
         program_id,
         customer_id,
         entry_type,
-        'interaction' as source_type,
         interaction_id as source_id,
         case entry_type when 'adjusted' then 2 else 3 end as debit_rank,
         - points as points,
@@ -73,7 +73,6 @@ final as (
             order by occurred_at, debit_rank, source_id
         ) as debit_number,
         entry_type,
-        source_type,
         source_id,
         cast(points as bigint) as points,
         business_date,

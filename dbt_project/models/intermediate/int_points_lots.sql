@@ -1,7 +1,20 @@
-with earned as (
+with orders as (
 
-    select * from {{ ref('int_points_earned') }}
+    select * from {{ ref('int_orders_rated') }}
     where {{ is_affected('customer') }}
+
+),
+
+paths as (
+
+    select * from {{ ref('int_tier_paths_walked') }}
+    where {{ is_affected('customer') }}
+
+),
+
+tiers as (
+
+    select * from {{ ref('tiers') }}
 
 ),
 
@@ -20,30 +33,84 @@ rules as (
 
 ),
 
+earn_rules as (
+
+    select * from {{ ref('earn_rules') }}
+    where applies_to = 'tier'
+
+),
+
+-- An order that enrols or upgrades is rated by the tier before it.
+rated as (
+
+    select
+        orders.program_id,
+        orders.order_id,
+        orders.customer_id,
+        orders.rule_version,
+        rules.order_cap,
+        rules.day_cap,
+        rules.month_cap,
+        orders.gross_minor,
+        orders.net_minor,
+        {{ integer_quotient(
+            'orders.base_micropoints * ' ~ thousandths('earn_rules.multiplier'), 1000000000
+        ) }} as tier_points,
+        orders.business_date,
+        orders.ordered_at
+    from orders
+    inner join rules
+        on
+            orders.program_id = rules.program_id
+            and orders.rule_version = rules.rule_version
+    inner join paths
+        on
+            orders.program_id = paths.program_id
+            and orders.customer_id = paths.customer_id
+            and {{ is_within('orders.business_date', 'paths.held_from_on', 'paths.held_until_on') }}
+    inner join tiers
+        on
+            paths.program_id = tiers.program_id
+            and tiers.tier_rank = case
+                when paths.held_from_on = orders.business_date and paths.change_reason in ('enrolled', 'upgraded')
+                    then coalesce(paths.previous_rank, 0)
+                else paths.tier_rank
+            end
+    left join earn_rules
+        on
+            orders.program_id = earn_rules.program_id
+            and orders.rule_version = earn_rules.rule_version
+            and tiers.tier = earn_rules.value
+
+),
+
 given as (
 
     select
         program_id,
         customer_id,
-        'earned' as entry_type,
-        'order' as source_type,
         order_id as source_id,
         1 as lot_rank,
-        points,
+        capped_points as points,
+        gross_minor,
+        net_minor,
         business_date,
         ordered_at as occurred_at
-    from earned
+    from {{ capped_points('rated', 'tier_points', [
+        'program_id', 'order_id', 'customer_id', 'rule_version', 'gross_minor', 'net_minor', 'business_date', 'ordered_at',
+    ]) }} as capped
+    where capped_points > 0
 
     union all
 
     select
         program_id,
         customer_id,
-        entry_type,
-        'interaction' as source_type,
         interaction_id as source_id,
         case entry_type when 'adjusted' then 2 else 3 end as lot_rank,
         points,
+        cast(null as bigint) as gross_minor,
+        cast(null as bigint) as net_minor,
         business_date,
         occurred_at
     from stated
@@ -54,7 +121,8 @@ dated as (
 
     select
         given.*,
-        rules.expiry_type,
+        rules.rule_version,
+        rules.expiry_type = 'activity' as is_kept_by_activity,
         {{ add_months('given.business_date', 'rules.expiry_months') }} as expires_on
     from given
     inner join rules
@@ -72,13 +140,15 @@ final as (
         program_id,
         customer_id,
         row_number() over in_order as lot_number,
-        entry_type,
-        source_type,
+        case lot_rank when 1 then 'earned' when 2 then 'adjusted' else 'reinstated' end as entry_type,
         source_id,
-        expiry_type,
+        rule_version,
+        is_kept_by_activity,
         points,
         cast(sum(points) over in_order as bigint) as lot_end,
-        case expiry_type when 'fixed' then max(expires_on) over in_order else expires_on end as expires_on,
+        gross_minor,
+        net_minor,
+        case when is_kept_by_activity then expires_on else max(expires_on) over in_order end as expires_on,
         business_date,
         occurred_at
     from dated

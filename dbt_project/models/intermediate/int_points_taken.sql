@@ -24,7 +24,7 @@ parted_lots as (
 
     select
         lots.*,
-        lots.expiry_type = 'activity' or debtors.customer_id is not null as is_taken_in_turn
+        lots.is_kept_by_activity or debtors.customer_id is not null as is_taken_in_turn
     from lots
     left join (
         select distinct
@@ -44,8 +44,8 @@ queued_lots as (
         program_id,
         customer_id,
         lot_number,
-        expiry_type,
         lot_end,
+        is_kept_by_activity,
         expires_on,
         business_date,
         occurred_at
@@ -85,7 +85,7 @@ activity_days as (
                 business_date,
                 lot_end
             from queued_lots
-            where expiry_type = 'activity'
+            where is_kept_by_activity
 
             union all
 
@@ -119,7 +119,7 @@ expiries as (
         expires_on,
         max(lot_end) as expired_end
     from queued_lots
-    where expiry_type = 'fixed'
+    where expires_on is not null and not is_kept_by_activity
     group by
         program_id,
         customer_id,
@@ -287,7 +287,6 @@ numbered_debits as (
         takings.event_number,
         takings.given_end,
         debits.entry_type,
-        debits.source_type,
         debits.source_id
     from takings
     inner join debits
@@ -308,9 +307,6 @@ final as (
         coalesce(
             numbered_debits.entry_type, case when stretches.taken_at is not null then 'expired' end
         ) as entry_type,
-        coalesce(
-            numbered_debits.source_type, case when stretches.taken_at is not null then 'expiry' end
-        ) as source_type,
         numbered_debits.source_id,
         stretches.points,
         coalesce(stretches.stretch_end > numbered_debits.given_end, false) as is_owed,
@@ -332,7 +328,6 @@ final as (
         customer_id,
         lot_number,
         case when expires_on is not null then 'expired' end as entry_type,
-        case when expires_on is not null then 'expiry' end as source_type,
         cast(null as {{ dbt.type_string() }}) as source_id,
         points,
         false as is_owed,

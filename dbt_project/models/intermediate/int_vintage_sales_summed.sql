@@ -1,6 +1,7 @@
-with earned as (
+with lots as (
 
-    select * from {{ ref('int_points_earned') }}
+    select * from {{ ref('int_points_lots') }}
+    where entry_type = 'earned'
 
 ),
 
@@ -12,7 +13,7 @@ final as (
         {{ month_number('business_date') }} as vintage_number,
         {{ sum_bigint('net_minor') }} as net_minor,
         {{ sum_bigint(points_left('points', 'greatest(net_minor, 0)', 'gross_minor')) }} as points
-    from earned
+    from lots
     group by
         program_id,
         rule_version,

@@ -4,7 +4,12 @@ with lots as (
         *,
         concat(program_id, ':', source_type, ':', source_id) as lot_id,
         {{ period_start('month', 'business_date') }} as vintage_month
-    from {{ ref('int_points_lots') }}
+    from (
+        select
+            *,
+            {{ points_source('entry_type') }} as source_type
+        from {{ ref('int_points_lots') }}
+    ) as sourced
 
 ),
 
@@ -22,7 +27,7 @@ taken as (
         taken.customer_id,
         lots.lot_id,
         taken.entry_type,
-        taken.source_type,
+        {{ points_source('taken.entry_type') }} as source_type,
         taken.source_id,
         taken.points,
         taken.is_owed,
