@@ -20,7 +20,8 @@ overrides as (
 ),
 
 -- Per level the times in which it is granted without a gap, from all that overlaps or touches: one begins where
--- nothing before reaches to, and ends with the farthest that is reached before the next.
+-- nothing before reaches to, and ends with the farthest that is reached before the next. Of several that begin one, a
+-- purchase comes before a rule.
 reached as (
 
     select
@@ -28,13 +29,16 @@ reached as (
         customer_id,
         level_rank,
         granted_from_on,
+        started_by,
         max(coalesce(granted_until_on, {{ forever() }})) over (
             partition by program_id, customer_id, level_rank
-            order by granted_from_on, rule_version, tier_rank
+            order by granted_from_on, started_by, rule_version, tier_rank
             rows between unbounded preceding and 1 preceding
         ) as reached_until_on,
         max(coalesce(granted_until_on, {{ forever() }})) over (
             partition by program_id, customer_id, level_rank
+            order by granted_from_on, started_by, rule_version, tier_rank
+            rows between unbounded preceding and unbounded following
         ) as last_until_on
     from granted
 
@@ -46,6 +50,7 @@ held as (
         program_id,
         customer_id,
         level_rank,
+        started_by,
         granted_from_on as held_from_on,
         coalesce(
             lead(reached_until_on) over (
@@ -137,8 +142,11 @@ ranked as (
         program_id,
         customer_id,
         changed_on,
+        row_number() over up_to_here = 1 as is_first,
         cast(sum(level_step) over up_to_here as bigint) as earned_rank,
-        cast(nullif(sum(override_step) over up_to_here, 0) - 1 as bigint) as override_rank
+        cast(sum(level_step) over up_to_here - level_step as bigint) as earned_before,
+        cast(nullif(sum(override_step) over up_to_here, 0) - 1 as bigint) as override_rank,
+        cast(nullif(sum(override_step) over up_to_here - override_step, 0) - 1 as bigint) as override_before
     from days
     window up_to_here as (
         partition by program_id, customer_id
@@ -156,13 +164,9 @@ compared as (
         changed_on,
         coalesce(override_rank, earned_rank) as tier_rank,
         override_rank is not null as is_override,
-        lag(coalesce(override_rank, earned_rank)) over member_days as previous_rank,
-        lag(override_rank is not null) over member_days as is_after_override
+        case when not is_first then coalesce(override_before, earned_before) end as previous_rank,
+        override_before is not null as is_after_override
     from ranked
-    window member_days as (
-        partition by program_id, customer_id
-        order by changed_on
-    )
 
 ),
 
@@ -187,24 +191,7 @@ changes as (
 
 ),
 
--- Why a level began and ended, where several grants did so on one day: purchases before rules before refunds.
-begun as (
-
-    select
-        program_id,
-        customer_id,
-        level_rank,
-        granted_from_on,
-        min(started_by) as started_by
-    from granted
-    group by
-        program_id,
-        customer_id,
-        level_rank,
-        granted_from_on
-
-),
-
+-- Why a level ended, where several grants did so on one day: purchases before rules before refunds.
 ended as (
 
     select
@@ -234,7 +221,7 @@ final as (
             when changes.previous_rank is null then 'enrolled'
             when changes.is_override then 'override'
             when changes.is_after_override then 'override_ended'
-            when changes.tier_rank > changes.previous_rank and begun.started_by = 'reached' then 'upgraded'
+            when changes.tier_rank > changes.previous_rank and held.started_by = 'reached' then 'upgraded'
             when changes.tier_rank > changes.previous_rank then 'rule_changed'
             when ended.ended_by = 'window_ended' then 'expired'
             else ended.ended_by
@@ -243,12 +230,12 @@ final as (
         changes.held_from_on,
         changes.held_until_on
     from changes
-    left join begun
+    left join held
         on
-            changes.program_id = begun.program_id
-            and changes.customer_id = begun.customer_id
-            and changes.tier_rank = begun.level_rank
-            and changes.held_from_on = begun.granted_from_on
+            changes.program_id = held.program_id
+            and changes.customer_id = held.customer_id
+            and changes.tier_rank = held.level_rank
+            and changes.held_from_on = held.held_from_on
     left join ended
         on
             changes.program_id = ended.program_id
