@@ -77,8 +77,7 @@ amounts as (
         order_count,
         1 as purchase_day_count,
         0 as point_count,
-        0 as refund_minor,
-        0 as refund_points
+        false as is_refund
     from purchase_days
 
     union all
@@ -91,8 +90,7 @@ amounts as (
         0 as order_count,
         0 as purchase_day_count,
         0 as point_count,
-        refunds.refund_minor,
-        0 as refund_points
+        true as is_refund
     from refunds
     inner join data_window
         on refunds.ordered_on <= data_window.data_end_on
@@ -108,7 +106,7 @@ point_amounts as (
         rated_orders.business_date as purchased_on,
         rated_orders.business_date as happened_on,
         rated_orders.qualifying_points as point_count,
-        0 as refund_points
+        false as is_refund
     from rated_orders
 
     union all
@@ -124,12 +122,7 @@ point_amounts as (
         - {{ points_left(
             'rated_orders.qualifying_points', 'accumulated_refunds.left_before_minor', 'accumulated_refunds.gross_minor'
         ) }} as point_count,
-        {{ points_left(
-            'rated_orders.qualifying_points', 'accumulated_refunds.left_before_minor', 'accumulated_refunds.gross_minor'
-        ) }}
-        - {{ points_left(
-            'rated_orders.qualifying_points', 'accumulated_refunds.left_minor', 'accumulated_refunds.gross_minor'
-        ) }} as refund_points
+        true as is_refund
     from rated_orders
     inner join accumulated_refunds
         on rated_orders.order_id = accumulated_refunds.order_id
@@ -150,8 +143,7 @@ member_amounts as (
         amounts.order_count,
         amounts.purchase_day_count,
         amounts.point_count,
-        amounts.refund_minor,
-        amounts.refund_points
+        amounts.is_refund
     from amounts
     inner join members
         on amounts.customer_id = members.customer_id
@@ -178,8 +170,7 @@ member_amounts as (
         0 as order_count,
         0 as purchase_day_count,
         point_amounts.point_count,
-        0 as refund_minor,
-        point_amounts.refund_points
+        point_amounts.is_refund
     from point_amounts
     inner join members
         on
@@ -235,8 +226,7 @@ final as (
         order_count,
         purchase_day_count,
         point_count,
-        refund_minor,
-        refund_points,
+        is_refund,
         counts_from_on,
         counts_until_on
     from dated

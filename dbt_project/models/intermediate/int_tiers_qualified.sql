@@ -11,6 +11,8 @@ rules as (
 
 ),
 
+-- Within a day what adds comes first, then what leaves the window, then refunds: so a sum passes a threshold upwards and
+-- downwards at most once, and downwards by a refund only where it would not have without one.
 changes as (
 
     select
@@ -18,12 +20,11 @@ changes as (
         customer_id,
         window_number,
         counts_from_on as changed_on,
+        case when is_refund then 3 else 1 end as rank_of_day,
         spend_minor,
         order_count,
         purchase_day_count,
-        point_count,
-        refund_minor,
-        refund_points
+        point_count
     from amounts
 
     union all
@@ -33,36 +34,13 @@ changes as (
         customer_id,
         window_number,
         counts_until_on as changed_on,
+        case when is_refund then 1 else 2 end as rank_of_day,
         - spend_minor as spend_minor,
         - order_count as order_count,
         - purchase_day_count as purchase_day_count,
-        - point_count as point_count,
-        0 as refund_minor,
-        0 as refund_points
+        - point_count as point_count
     from amounts
     where counts_until_on is not null
-
-),
-
-days as (
-
-    select
-        window_id,
-        customer_id,
-        window_number,
-        changed_on,
-        {{ sum_bigint('spend_minor') }} as spend_minor,
-        {{ sum_bigint('order_count') }} as order_count,
-        {{ sum_bigint('purchase_day_count') }} as purchase_day_count,
-        {{ sum_bigint('point_count') }} as point_count,
-        {{ sum_bigint('refund_minor') }} as refund_minor,
-        {{ sum_bigint('refund_points') }} as refund_points
-    from changes
-    group by
-        window_id,
-        customer_id,
-        window_number,
-        changed_on
 
 ),
 
@@ -74,10 +52,10 @@ totals as (
         cast(sum(order_count) over up_to_here as bigint) as total_order_count,
         cast(sum(purchase_day_count) over up_to_here as bigint) as total_purchase_day_count,
         cast(sum(point_count) over up_to_here as bigint) as total_point_count
-    from days
+    from changes
     window up_to_here as (
         partition by window_id, customer_id, window_number
-        order by changed_on
+        order by changed_on, rank_of_day, spend_minor, order_count, point_count
         rows between unbounded preceding and current row
     )
 
@@ -89,24 +67,20 @@ measured as (
         totals.customer_id,
         totals.window_number,
         totals.changed_on,
+        totals.rank_of_day,
         rules.program_id,
         rules.rule_version,
         rules.tier_rank,
         rules.threshold_units,
         {{ metric_units('rules.metric', 'totals.total_') }} as total_units,
-        {{ metric_units('rules.metric', 'totals.') }} as changed_units,
-        case rules.metric
-            when 'spend' then totals.refund_minor
-            when 'points' then totals.refund_points
-            else 0
-        end as refund_units
+        {{ metric_units('rules.metric', 'totals.') }} as changed_units
     from totals
     inner join rules
         on totals.window_id = rules.window_id
 
 ),
 
--- Of all days on which a sum changes, those on which it passes a threshold: up and down by turns.
+-- Of all changes of a sum, those with which it passes a threshold: up and down by turns.
 crossings as (
 
     select
@@ -116,8 +90,8 @@ crossings as (
         rule_version,
         tier_rank,
         changed_on,
-        total_units >= threshold_units as is_reached,
-        total_units + refund_units >= threshold_units as is_reached_but_for_refunds
+        rank_of_day,
+        total_units >= threshold_units as is_reached
     from measured
     where (total_units >= threshold_units) <> (total_units - changed_units >= threshold_units)
 
@@ -133,11 +107,11 @@ spells as (
         is_reached,
         changed_on as reached_on,
         lead(changed_on) over spell as lost_on,
-        coalesce(lead(is_reached_but_for_refunds) over spell, false) as is_refunded
+        coalesce(lead(rank_of_day) over spell = 3, false) as is_refunded
     from crossings
     window spell as (
         partition by program_id, customer_id, rule_version, tier_rank, window_number
-        order by changed_on
+        order by changed_on, rank_of_day
     )
 
 ),
@@ -170,7 +144,7 @@ final as (
             and spells.tier_rank = rules.tier_rank
     where
         spells.is_reached
-        and coalesce(spells.lost_on, {{ forever() }}) > rules.valid_from_on
+        and coalesce(spells.lost_on, {{ forever() }}) > greatest(spells.reached_on, rules.valid_from_on)
         and spells.reached_on < coalesce(rules.valid_to_on, {{ forever() }})
 
 )
