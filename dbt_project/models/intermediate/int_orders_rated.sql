@@ -84,6 +84,8 @@ categories as (
     select
         member_orders.program_id,
         member_orders.order_id,
+        member_orders.gross_minor,
+        member_orders.order_factor,
         {{ thousandths('earn_rules.multiplier') }} as category_factor,
         {{ sum_bigint('order_lines.line_minor') }} as line_minor
     from order_lines
@@ -99,6 +101,8 @@ categories as (
     group by
         member_orders.program_id,
         member_orders.order_id,
+        member_orders.gross_minor,
+        member_orders.order_factor,
         order_lines.category,
         earn_rules.multiplier
     having sum(order_lines.line_minor) > 0
@@ -109,14 +113,14 @@ categories as (
 portions as (
 
     select
-        categories.program_id,
-        categories.order_id,
-        categories.category_factor,
+        program_id,
+        order_id,
+        order_factor,
+        category_factor,
         case
-            when categories.all_minor <= member_orders.gross_minor then categories.line_minor
+            when all_minor <= gross_minor then line_minor
             else cast(floor(
-                cast(categories.line_minor as double) * cast(member_orders.gross_minor as double)
-                / cast(categories.all_minor as double)
+                cast(line_minor as double) * cast(gross_minor as double) / cast(all_minor as double)
             ) as bigint)
         end as portion_minor
     from (
@@ -124,32 +128,23 @@ portions as (
             *,
             cast(sum(line_minor) over (partition by program_id, order_id) as bigint) as all_minor
         from categories
-    ) as categories
-    inner join member_orders
-        on
-            categories.program_id = member_orders.program_id
-            and categories.order_id = member_orders.order_id
+    ) as summed_categories
 
 ),
 
 weighted as (
 
     select
-        member_orders.program_id,
-        member_orders.order_id,
-        {{ sum_bigint('portions.portion_minor') }} as portion_minor,
+        program_id,
+        order_id,
+        {{ sum_bigint('portion_minor') }} as portion_minor,
         {{ sum_bigint(
-            'portions.portion_minor * '
-            ~ integer_quotient('member_orders.order_factor * portions.category_factor + 500000000', 1000000000)
+            'portion_minor * ' ~ integer_quotient('order_factor * category_factor + 500000000', 1000000000)
         ) }} as portion_weight
-    from member_orders
-    inner join portions
-        on
-            member_orders.program_id = portions.program_id
-            and member_orders.order_id = portions.order_id
+    from portions
     group by
-        member_orders.program_id,
-        member_orders.order_id
+        program_id,
+        order_id
 
 ),
 
