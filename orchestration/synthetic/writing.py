@@ -210,6 +210,7 @@ def _mapping(world: World, folder: Path) -> str:
         "reporting_currency": "EUR",
         "data_end": world.end,
         "seeds": {seed: f"{RULES}/{seed}.csv" for seed in rules.lines()},
+        "vars": {"own_brands": [OWN_BRAND]},
         "sources": {},
     }
     columns = {table.name: [*table.columns, "updated_at"] for table in tables(world)}
@@ -221,7 +222,7 @@ def _mapping(world: World, folder: Path) -> str:
         content[table] = {"from": table, "columns": {name: name for name in names}}
     note = (
         f"# Synthetic data: {world.customers} customers, {world.months} months, seed {world.seed}, dirt {world.dirt}.\n"
-        f"# Nobody in it exists. What is true of them is in truth/. Our brand is {OWN_BRAND}.\n"
+        f"# Nobody in it exists. What is true of them is in truth/.\n"
     )
     return note + str(yaml.safe_dump(content, sort_keys=False))
 

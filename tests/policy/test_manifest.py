@@ -136,7 +136,7 @@ def test_columns_are_named_by_their_kind() -> None:
         # An interval's two ends are named as in the contract.
         "date": r"(\w+_)?(on|month|date)|valid_(from|to)",
         "decimal(18, 2)": rf"{AMOUNT}|amount_to_\w+",
-        "double": rf"\w+_(rate|ratio|share|score)|score|quantity|{FORECAST}",
+        "double": rf"\w+_(rate|ratio|share|score)|sow_\w+|score|quantity|{FORECAST}",
     }
     wrong = []
     for name, node in marts().items():

@@ -28,7 +28,7 @@ from orchestration.lib.sql import literal
 from orchestration.lib.tiers import rules
 
 SCHEMAS = ("seeds", "staging", "intermediate")
-MART_SCHEMAS = ("core", "retention", "churn", "value", "tiers", "quality")
+MART_SCHEMAS = ("core", "retention", "churn", "value", "tiers", "wallet", "quality")
 
 
 @dataclass(frozen=True)

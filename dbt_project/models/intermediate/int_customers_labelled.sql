@@ -31,6 +31,13 @@ order_lines as (
 
 ),
 
+wallets as (
+
+    select * from {{ ref('int_brands_observed') }}
+    where {{ is_affected('customer') }}
+
+),
+
 -- A customer's own row counts before those of aliases merged into it.
 profiles as (
 
@@ -63,6 +70,8 @@ known as (
     select customer_id from orders
     union
     select customer_id from interactions
+    union
+    select customer_id from wallets
 
 ),
 

@@ -1,0 +1,143 @@
+{#- Months of a period of a panel. -#}
+{%- set months = {'': 0, 'month': 1, 'quarter': 3, 'year': 12} -%}
+{%- set grain = var('panel_period') -%}
+{%- if grain not in months -%}
+    {{ exceptions.raise_compiler_error("panel_period is '" ~ grain ~ "', none of month, quarter, year") }}
+{%- endif -%}
+
+{%- set own_brands = [] -%}
+{%- for brand in var('own_brands') -%}
+    {%- do own_brands.append(dbt.string_literal(dbt.escape_single_quotes(brand | string))) -%}
+{%- endfor -%}
+
+with observations as (
+
+    select * from {{ ref('stg_wallet_observations') }}
+
+),
+
+identities as (
+
+    select * from {{ ref('int_identities_resolved') }}
+    where customer_id is not null
+
+),
+
+order_lines as (
+
+    select * from {{ ref('int_order_lines_enriched') }}
+    where {{ 'true' if grain else 'false' }} and is_valid_sale and customer_id is not null and {{ is_affected('customer') }}
+
+),
+
+orders as (
+
+    select * from {{ ref('int_orders_enriched') }}
+    where is_valid_sale and refund_minor > 0 and {{ is_affected('customer') }}
+
+),
+
+data_window as (
+
+    select data_end_on
+    from {{ ref('int_data_window') }}
+
+),
+
+-- A refund is of an order: each line bears of it what is its part of the lines, so that all of it is borne.
+line_bounds as (
+
+    select
+        order_lines.order_id,
+        order_lines.line_number,
+        orders.refund_minor,
+        order_lines.line_minor,
+        sum(order_lines.line_minor) over (
+            partition by order_lines.order_id
+            order by order_lines.line_number
+            rows between unbounded preceding and current row
+        ) as until_minor,
+        sum(order_lines.line_minor) over (partition by order_lines.order_id) as lines_minor
+    from order_lines
+    inner join orders
+        on order_lines.order_id = orders.order_id
+
+),
+
+line_refunds as (
+
+    select
+        order_id,
+        line_number,
+        {% set until = ratio('cast(refund_minor as double) * until_minor', 'lines_minor') -%}
+        {%- set before = ratio('cast(refund_minor as double) * (until_minor - line_minor)', 'lines_minor') -%}
+        cast(round({{ until }}) - round({{ before }}) as bigint) as refund_minor
+    from line_bounds
+
+),
+
+spent as (
+
+    select
+        coalesce(identities.customer_id, observations.customer_id) as customer_id,
+        observations.category,
+        observations.brand,
+        observations.provenance,
+        {{ converted_minor('observations.spend_amount', 1) }} as spend_minor,
+        observations.brand_rank,
+        observations.period_start_on,
+        observations.period_end_on
+    from observations
+    left join identities
+        on observations.customer_id = identities.alias_id
+    where {{ is_affected('customer', customer_id='coalesce(identities.customer_id, observations.customer_id)') }}
+
+    union all
+
+    select
+        order_lines.customer_id,
+        order_lines.category,
+        coalesce(order_lines.brand, 'unknown') as brand,
+        'panel' as provenance,
+        order_lines.line_minor - coalesce(line_refunds.refund_minor, 0) as spend_minor,
+        cast(null as double) as brand_rank,
+        {{ period_start(grain or 'year', 'order_lines.business_date') }} as period_start_on,
+        {{ add_days(
+            add_months(period_start(grain or 'year', 'order_lines.business_date'), months[grain]), -1
+        ) }} as period_end_on
+    from order_lines
+    inner join data_window
+        on order_lines.business_date <= data_window.data_end_on
+    left join line_refunds
+        on
+            order_lines.order_id = line_refunds.order_id
+            and order_lines.line_number = line_refunds.line_number
+    where order_lines.category is not null
+
+),
+
+final as (
+
+    select
+        customer_id,
+        category,
+        brand,
+        provenance,
+        {{ 'brand in (' ~ own_brands | join(', ') ~ ')' if own_brands else 'cast(null as boolean)' }} as is_own,
+        -- A sum of which a part is not known is not known.
+        case when count(spend_minor) = count(*) then {{ sum_bigint('spend_minor') }} end as spend_minor,
+        min(brand_rank) as brand_rank,
+        period_start_on,
+        period_end_on
+    from spent
+    group by
+        customer_id,
+        category,
+        brand,
+        provenance,
+        period_start_on,
+        period_end_on
+
+)
+
+select * from final
