@@ -40,6 +40,10 @@ MERGE = st.tuples(st.sampled_from(["a2", "b2", "c"]), st.sampled_from(["a", "b",
 PERSON = st.tuples(
     st.sampled_from(["a", "b", "c", "a2", "z"]), st.sampled_from(["web", "shop", ""]), st.one_of(st.just(""), DAYS)
 )
+WALLET = st.tuples(
+    st.sampled_from(["a", "b", "a2", "q"]), st.sampled_from(["shoes", "hats"]), st.sampled_from(["us", "them"]),
+    st.sampled_from([100, 250, ""]), st.sampled_from(["", "", 1, 2]),
+)  # fmt: skip
 
 # A delivery is a file by name: the same name again replaces what it had.
 FILES = st.one_of(
@@ -47,6 +51,7 @@ FILES = st.one_of(
     st.tuples(st.sampled_from(["refunds_1", "refunds_2"]), st.lists(REFUND, max_size=3)),
     st.tuples(st.sampled_from(["visits_1", "visits_2"]), st.lists(VISIT, max_size=4)),
     st.tuples(st.just("lines_1"), st.lists(LINE, max_size=4)),
+    st.tuples(st.just("wallets_1"), st.lists(WALLET, max_size=4)),
     st.tuples(st.just("merges_1"), st.lists(MERGE, max_size=3)),
     st.tuples(st.just("people_1"), st.lists(PERSON, max_size=3)),
     st.tuples(st.just("erasures_1"), st.lists(st.tuples(st.sampled_from(["a", "d", "b2"])), max_size=1)),
@@ -56,6 +61,7 @@ HEADERS = {
     "refunds": "id,order,at,cents",
     "visits": "id,customer,at,kind,score",
     "lines": "order,line,category,cents",
+    "wallets": "who,category,brand,cents,rank",
     "merges": "old,new,until",
     "people": "who,channel,joined",
     "erasures": "who",
@@ -65,7 +71,7 @@ CHANGES = st.sampled_from([None, None, None, 1, "2024-03-20"])
 STOPS = st.sampled_from(
     [None, None, None, "stg_orders_checked", "int_purchase_days", "int_customer_periods", "int_cohort_days_summed",
      "int_growth_summed", "int_revenue_intervals_summed", "int_tiers_qualified", "int_points_lots", "retention_cohorts",
-     "int_forecast_features", "int_forecast_scores"]
+     "int_forecast_features", "int_forecast_scores", "int_brands_observed", "customer_wallets"]
 )  # fmt: skip
 LOADS = st.lists(st.tuples(st.lists(FILES, max_size=3), CHANGES, STOPS), min_size=2, max_size=4)
 FIRST_ORDERS = st.lists(ORDER, min_size=3, max_size=8)
@@ -117,7 +123,13 @@ class Warehouse:
             },
             order_lines={
                 "from": "lines",
-                "columns": {"order_id": "order", "line_number": "line", "category": "category", "amount": money},
+                "columns": {"order_id": "order", "line_number": "line", "category": "category", "amount": money,
+                            "brand": "case cents when '100' then 'us' else 'them' end"},
+            },
+            wallet_observations={
+                "from": "wallets",
+                "columns": {"customer_id": "who", "period_start": "'2024-01-01'", "period_end": "'2024-03-31'",
+                            "category": "category", "brand": "brand", "spend": money, "rank": "rank"},
             },
             identity_map={
                 "from": "merges",
@@ -128,7 +140,7 @@ class Warehouse:
                 "columns": {"customer_id": "who", "acquisition_channel": "channel", "enrolled_at": "joined"},
             },
             erasures={"from": "erasures", "columns": {"customer_id": "who", "requested_at": "'2024-06-01'"}},
-            **more,
+            **more | {"vars": {"own_brands": ["us"], "panel_period": "quarter", **more.get("vars", {})}},
         )  # fmt: skip
 
     def place(self) -> DbtPlace:
