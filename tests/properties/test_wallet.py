@@ -29,6 +29,8 @@ from tests.support.project import CompiledProject, compiled, insert_contract_row
 
 EXAMPLES = int(os.environ.get("TENURE_WALLET_EXAMPLES", "60"))
 FIRST_DAY, DATA_END = date(2023, 12, 20), date(2024, 4, 9)
+# That after data_end, of which orders are accepted and not counted.
+LAST_DAY = (DATA_END - FIRST_DAY).days + 1
 OWN_BRANDS = ("us", "our's")
 BRANDS = (*OWN_BRANDS, "x", "y", "unknown")
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
@@ -54,11 +56,10 @@ LINES = st.lists(
     st.tuples(st.one_of(CATEGORIES, st.none()), st.sampled_from([*BRANDS, None]), st.one_of(CENTS, st.just(-50))),
     max_size=5,
 )
-# The last day is that after data_end, of which orders are accepted and not counted.
 BASKETS = st.lists(
     st.tuples(
         st.sampled_from(["a", "a", "b", "d", "alias_of_a", None]),
-        st.integers(0, (DATA_END - FIRST_DAY).days + 1),
+        st.one_of(st.integers(0, LAST_DAY), st.sampled_from([11, 12, 102, 103, LAST_DAY])),
         st.sampled_from(["completed"] * 5 + ["cancelled"]),
         LINES,
         st.sampled_from([0, 0, 1, 99, 500, 2000]),
