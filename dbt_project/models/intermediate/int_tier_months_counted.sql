@@ -33,7 +33,8 @@ purchase_days as (
 
 earned as (
 
-    select * from {{ ref('int_points_earned') }}
+    select * from {{ ref('int_points_lots') }}
+    where entry_type = 'earned'
 
 ),
 
