@@ -5,6 +5,9 @@
     {{ exceptions.raise_compiler_error("panel_period is '" ~ grain ~ "', none of month, quarter, year") }}
 {%- endif -%}
 
+{%- if var('own_brands') is string -%}
+    {{ exceptions.raise_compiler_error("own_brands is '" ~ var('own_brands') ~ "' and has to be a list") }}
+{%- endif -%}
 {%- set own_brands = [] -%}
 {%- for brand in var('own_brands') -%}
     {%- do own_brands.append(dbt.string_literal(dbt.escape_single_quotes(brand | string))) -%}
@@ -44,7 +47,7 @@ data_window as (
 
 ),
 
--- A refund is of an order: each line bears of it what is its part of the lines, so that all of it is borne.
+-- A refund is of an order: its lines bear it in parts that are rounded as they add up, so that all of it is borne.
 line_bounds as (
 
     select
