@@ -10,7 +10,7 @@ from orchestration.synthetic.world import TIERS
 
 PROGRAM = "club"
 _BEGINS = "2000-01-01"
-_POINTS_PER_UNIT = 10  # members redeem a few hundred at a time, and seldom more than they have
+_POINTS_PER_UNIT = 6  # members redeem a few hundred at a time, and seldom more than they have
 _EXPIRY_MONTHS = 18
 _BENEFITS = ("0", "0.20", "1.50", "6.00")
 _MULTIPLIERS = ("1", "1.25", "1.5", "2")

@@ -84,7 +84,7 @@ def _moves(connection: duckdb.DuckDBPyConnection, context: Context) -> Chart | s
         """,
         {"program": program, "most": MAX_MONTHS},
     ).iloc[::-1]
-    figure = blank()
+    figure = blank(rows=2, row_heights=[0.6, 0.4])
     starts = months["month_on"].tolist()
     for column, name, colour, sign in _FLOWS:
         if months[column].any():
@@ -95,17 +95,22 @@ def _moves(connection: duckdb.DuckDBPyConnection, context: Context) -> Chart | s
                 name=name,
                 marker={"color": colour, "line": {"width": 0}},
                 hovertemplate="%{x|%b %Y}, " + name + ": <b>%{customdata:,}</b><extra></extra>",
+                row=1,
+                col=1,
             )
     figure.add_scatter(
         x=starts,
         y=listed(months["closing_points"]),
         name="outstanding",
         mode="lines",
-        line={"color": VERMILION, "width": 2, "dash": "dot"},
+        line={"color": GREEN, "width": 2, "dash": "dot"},
         hovertemplate="%{x|%b %Y}, outstanding: <b>%{y:,}</b><extra></extra>",
+        row=2,
+        col=1,
     )
     figure.update_layout(barmode="relative", bargap=0.25)
-    figure.update_yaxes(title_text="Points", tickformat="~s")
+    figure.update_yaxes(title_text="Moved", tickformat="~s", row=1, col=1)
+    figure.update_yaxes(title_text="Outstanding", tickformat="~s", rangemode="tozero", row=2, col=1)
     last = months.iloc[-1]
     parts = [count(last[column]) for column in ("earned_points", "redeemed_points", "expired_points")]
     lead = (
@@ -125,7 +130,7 @@ def _moves(connection: duckdb.DuckDBPyConnection, context: Context) -> Chart | s
         )
         for row in months.itertuples()
     )
-    return Chart(lead, figure, Table("Points by month", columns, rows), height=380)
+    return Chart(lead, figure, Table("Points by month", columns, rows), height=420)
 
 
 def _liability(connection: duckdb.DuckDBPyConnection, context: Context) -> Chart | str:
