@@ -139,7 +139,7 @@ class Liability:
                 whole = self.fate(vintage, self.months(vintage)[-1]).kept
                 today = self.estimated(vintage) / whole if whole else Fraction(0)
                 priced += kept * Fraction(version.value) * 100 * (today if rate is None else Fraction(rate))
-        paid = self.sold(vintage)
+        paid = max(self.sold(vintage), 0)
         return paid * priced / (paid + priced) if paid + priced else Fraction(0)
 
     def sold(self, vintage: date) -> int:

@@ -147,6 +147,8 @@ WRONG = [
     ("earn_rules", "1.000001", "1.0000001", "line 2: multiplier is '1.0000001'; it must be a number of at least 0"),
     ("earn_rules", "1.125", "1.1255",
      "line 4: multiplier is '1.1255'; it must be a number of at least 0, with at most 3 decimal places"),
+    ("earn_rules", "1.000001", "1001", "line 2: multiplier is '1001'; of order it must be at most 1000"),
+    ("earn_rules", "0.5", "51", "line 7: multiplier is '51'; of "),
     ("earn_rules", "0.5", "-0.5", "line 7: multiplier is '-0.5'; it must be a number of at least 0"),
 ]  # fmt: skip
 

@@ -66,7 +66,7 @@
 
 {# Of an order's points, those that stay when so much of what was paid is left. #}
 {% macro points_left(points, left_minor, gross_minor) -%}
-    {{ integer_quotient(points ~ ' * ' ~ left_minor, gross_minor) }}
+    {{ integer_quotient_of_product(points, left_minor, gross_minor) }}
 {%- endmacro %}
 
 {# A multiplier in thousandths. #}

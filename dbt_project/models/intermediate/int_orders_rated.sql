@@ -139,7 +139,7 @@ weighted as (
         order_id,
         {{ sum_bigint('portion_minor') }} as portion_minor,
         {{ sum_bigint(
-            'portion_minor * ' ~ integer_quotient('order_factor * category_factor + 500000000', 1000000000)
+            'portion_minor * ' ~ integer_quotient_of_product('order_factor', 'category_factor', 1000000000, 500000000)
         ) }} as portion_weight
     from portions
     group by

@@ -81,7 +81,9 @@ allocated as (
         program_id,
         vintage_number,
         net_minor,
-        coalesce(net_minor * {{ ratio('points_minor', 'net_minor + points_minor') }}, 0) as allocated_minor
+        coalesce(
+            greatest(net_minor, 0) * {{ ratio('points_minor', 'greatest(net_minor, 0) + points_minor') }}, 0
+        ) as allocated_minor
     from priced
 
 ),

@@ -43,7 +43,11 @@ rounded as (
         interaction_id,
         substring(interaction_type, 8) as entry_type,
         stated_program_id,
-        cast(round(case interaction_type when 'points_redeemed' then - score else score end) as bigint) as points,
+        -- What no points can be, such as the number of a card, is none.
+        case
+            when abs(score) < 1e12
+                then cast(round(case interaction_type when 'points_redeemed' then - score else score end) as bigint)
+        end as points,
         business_date,
         occurred_at
     from interactions

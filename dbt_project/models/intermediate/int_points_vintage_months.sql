@@ -45,9 +45,7 @@ entries as (
         {{ sum_bigint('taken.points') }} as points
     from taken
     inner join data_window
-        on
-            taken.is_owed
-            or taken.taken_on <= data_window.data_end_on
+        on taken.taken_on <= data_window.data_end_on
     group by
         taken.program_id,
         {{ month_number('taken.given_on') }},
@@ -98,7 +96,6 @@ accumulated as (
         months.month_number,
         coalesce(moved.redeemed_points, 0) as redeemed_points,
         coalesce(moved.expired_points, 0) as expired_points,
-        coalesce(moved.withdrawn_points, 0) as withdrawn_points,
         cast(sum(coalesce(moved.issued_points, 0)) over up_to_here as bigint) as total_issued_points,
         cast(sum(coalesce(moved.redeemed_points, 0)) over up_to_here as bigint) as total_redeemed_points,
         cast(sum(coalesce(moved.expired_points, 0)) over up_to_here as bigint) as total_expired_points,

@@ -22,33 +22,35 @@ ages as (
 
 ),
 
--- Logarithms turn the product into a sum; an age at which everything goes has none.
-survived as (
+-- Logarithms turn the product into a sum; an age at which everything goes has none, and is the last.
+logged as (
 
     select
         program_id,
         age_months,
         {{ ratio('redeemed_points', 'at_risk_points') }} as redeemed_share,
-        coalesce(sum(
-            case when redeemed_points + expired_points < at_risk_points
-                then ln(
-                    cast(at_risk_points - redeemed_points - expired_points as double) / cast(at_risk_points as double)
-                )
-            end
-        ) over before_here, 0) as log_left,
-        case when redeemed_points + expired_points < at_risk_points
-            then ln(cast(at_risk_points - redeemed_points - expired_points as double) / cast(at_risk_points as double))
-        end as log_left_of_age,
-        coalesce(sum(
-            case when redeemed_points + expired_points = at_risk_points then 1 else 0 end
-        ) over before_here, 0) as exhausted_count,
-        case when redeemed_points + expired_points = at_risk_points then 1 else 0 end as is_exhausted
+        redeemed_points + expired_points = at_risk_points as is_exhausted,
+        coalesce(
+            ln(nullif({{ ratio('at_risk_points - redeemed_points - expired_points', 'at_risk_points') }}, 0)), 0
+        ) as log_left_of_age
     from ages
-    window before_here as (
-        partition by program_id
-        order by age_months
-        rows between unbounded preceding and 1 preceding
-    )
+
+),
+
+survived as (
+
+    select
+        program_id,
+        age_months,
+        redeemed_share,
+        is_exhausted,
+        log_left_of_age,
+        sum(log_left_of_age) over (
+            partition by program_id
+            order by age_months
+            rows between unbounded preceding and current row
+        ) as log_left_after
+    from logged
 
 ),
 
@@ -83,42 +85,48 @@ vintages as (
 starts as (
 
     select
-        vintages.program_id,
-        vintages.vintage_number,
-        coalesce(vintages.open_age_months, vintages.last_age_months + 1) as next_age_months,
-        survived.log_left,
-        survived.exhausted_count
+        program_id,
+        vintage_number,
+        coalesce(open_age_months, last_age_months + 1) as next_age_months
     from vintages
-    left join survived
-        on
-            vintages.program_id = survived.program_id
-            and survived.age_months = coalesce(vintages.open_age_months, vintages.last_age_months + 1)
 
 ),
 
+-- Shares are added up as decimals, whose sum has no order; the first age ahead is one at whose begin everything is left.
 ahead as (
 
     select
-        starts.program_id,
-        starts.vintage_number,
-        sum(
-            case when survived.exhausted_count = starts.exhausted_count
-                then survived.redeemed_share * exp(survived.log_left - starts.log_left)
-                else 0
-            end
-        ) as redeemed_share,
+        program_id,
+        vintage_number,
+        cast(sum(cast(
+            redeemed_share * exp(log_left_after - log_left_of_age - log_left_before) as decimal(18, 15)
+        )) as double) as redeemed_share,
         case
-            when max(survived.exhausted_count + survived.is_exhausted) > max(starts.exhausted_count) then 0
-            else exp(sum(survived.log_left_of_age))
+            when bool_or(is_exhausted) then 0
+            else exp(max_by(log_left_after, age_months) - max(log_left_before))
         end as unknown_share
-    from starts
-    inner join survived
-        on
-            starts.program_id = survived.program_id
-            and starts.next_age_months <= survived.age_months
+    from (
+        select
+            starts.program_id,
+            starts.vintage_number,
+            survived.age_months,
+            survived.redeemed_share,
+            survived.is_exhausted,
+            survived.log_left_of_age,
+            survived.log_left_after,
+            first_value(survived.log_left_after - survived.log_left_of_age) over (
+                partition by starts.program_id, starts.vintage_number
+                order by survived.age_months
+            ) as log_left_before
+        from starts
+        inner join survived
+            on
+                starts.program_id = survived.program_id
+                and starts.next_age_months <= survived.age_months
+    ) as ages_ahead
     group by
-        starts.program_id,
-        starts.vintage_number
+        program_id,
+        vintage_number
 
 ),
 

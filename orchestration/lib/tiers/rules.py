@@ -80,7 +80,7 @@ def check(paths: Mapping[str, Path]) -> None:
     if found:
         more = f"\n… and {len(found) - _MOST_PROBLEMS} more" if len(found) > _MOST_PROBLEMS else ""
         raise UserError(
-            "The tier rules cannot be used:\n" + "\n".join(map(str, found[:_MOST_PROBLEMS])) + more,
+            "The rules of tiers and points cannot be used:\n" + "\n".join(map(str, found[:_MOST_PROBLEMS])) + more,
             "See docs/tiers.md and docs/points.md for what a rule may say. A data set with programmes or tiers of its "
             "own needs points_rules and earn_rules of its own, which may be empty but for the header.",
         )
@@ -242,7 +242,11 @@ def _earn_values(line: Line) -> Iterator[str]:
         yield from _given(line, "value")
     elif line["value"]:
         yield f"value is '{line['value']}'; every order has none: leave it empty"
-    yield from _amount(line, "multiplier", places=6 if line["applies_to"] == "order" else 3)
+    places, most = (6, 1000) if line["applies_to"] == "order" else (3, 50)
+    yield from _amount(line, "multiplier", places)
+    # Products of all of them are whole numbers of 64 bits.
+    if _decimal(line["multiplier"]) > most:
+        yield f"multiplier is '{line['multiplier']}'; of {line['applies_to']} it must be at most {most}"
 
 
 _VALUES: Mapping[str, Callable[[Line], Iterator[str]]] = {

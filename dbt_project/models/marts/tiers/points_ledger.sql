@@ -68,7 +68,7 @@ final as (
     union all
 
     select
-        concat(lot_id, ' < ', source_type, coalesce(concat(':', source_id), '')) as entry_id,
+        concat(lot_id, ' < ', source_type, case when source_id is null then '' else concat(':', source_id) end) as entry_id,
         program_id,
         customer_id,
         lot_id,

@@ -79,9 +79,9 @@ final as (
         end as margin_amount,
         {{ to_amount('summed.member_count * ' ~ to_minor('coalesce(tiers.benefit_cost_amount, 0)')) }} as benefit_cost_amount,
         summed.earned_points,
-        cast(round(
-            cast(summed.earned_points as double) * coalesce(point_costs.point_cost_amount, 0), 2
-        ) as decimal(18, 2)) as points_cost_amount,
+        {{ to_amount(
+            'cast(round(summed.earned_points * coalesce(point_costs.point_cost_amount, 0) * 100) as bigint)'
+        ) }} as points_cost_amount,
         summed.is_complete
     from summed
     left join tiers
