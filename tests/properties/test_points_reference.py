@@ -32,7 +32,8 @@ def change(number: int, when: str, what: str, score: str) -> Interaction:
 
 def program(*versions: PointsVersion, expiry_type: str = "fixed") -> Program:
     points = Points(expiry_type, versions)
-    return Program("club", ("base", "silver"), "enrolled", False, {1: FIRST_DAY}, [SILVER_FROM_100], points=points)
+    begins = {1: FIRST_DAY}
+    return Program("club", ("base", "silver"), (0, 0), "enrolled", False, begins, [SILVER_FROM_100], points=points)
 
 
 def account(
