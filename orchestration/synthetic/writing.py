@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import hashlib
 import json
@@ -14,7 +13,7 @@ import duckdb
 import yaml
 
 from orchestration.lib.sql import literal
-from orchestration.lib.tiers.rules import COLUMNS
+from orchestration.lib.tiers import rules as rule_files
 from orchestration.synthetic import rules, truth
 from orchestration.synthetic.dirt import BROKEN_LINE_SHARE, BROKEN_LINES, EXTRA, is_csv, planted
 from orchestration.synthetic.sales import customer_id_sql
@@ -51,9 +50,7 @@ def write(connection: duckdb.DuckDBPyConnection, world: World, folder: Path) -> 
         _copy(connection, sql, folder / "truth" / f"{name}.parquet")
     (folder / "truth" / "world.json").write_text(json.dumps(_about(world), indent=2) + "\n", encoding="utf-8")
     (folder / RULES).mkdir()
-    for seed, lines in rules.lines().items():
-        with (folder / RULES / f"{seed}.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([COLUMNS[seed], *lines])
+    rule_files.write(folder / RULES, rules.lines())
     (folder / MAPPING).write_text(_mapping(world, folder), encoding="utf-8")
 
 

@@ -5,7 +5,6 @@ A `dbt build` takes seconds to start; a property test wants a hundred of them.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -78,9 +77,7 @@ def tier_files(folder: Path) -> dict[str, Path]:
 
 def write_tier_files(folder: Path, lines: Mapping[str, Iterable[Sequence[object]]]) -> None:
     """Writes all files of tier rules, those without lines with a header alone; they are found to be in order."""
-    for name, path in tier_files(folder).items():
-        with path.open("w", newline="") as file:
-            csv.writer(file).writerows([rules.COLUMNS[name], *lines.get(name, [])])
+    rules.write(folder, lines)
     rules.check(tier_files(folder))
 
 

@@ -6,7 +6,7 @@ same numbers as a table, which is what a screen reader and a printer get.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -155,6 +155,27 @@ def blank(rows: int = 1, **subplots: Any) -> go.Figure:
     figure.update_xaxes(automargin=True, title_standoff=8)
     figure.update_yaxes(automargin=True, title_standoff=8)
     return figure
+
+
+def add_flows(
+    figure: go.Figure,
+    months: Sequence[Any],
+    frame: pd.DataFrame,
+    flows: Sequence[tuple[str, str, str, int]],
+    number_format: str = ",",
+    **place: int,
+) -> None:
+    """Bars above and below zero by month, one trace per (column of the frame, name, colour, 1 or −1)."""
+    for column, name, colour, sign in flows:
+        figure.add_bar(
+            x=months,
+            y=listed(frame[column] * sign),
+            customdata=listed(frame[column]),
+            name=name,
+            marker={"color": colour, "line": {"width": 0}},
+            hovertemplate="%{x|%b %Y}, " + name + ": <b>%{customdata:" + number_format + "}</b><extra></extra>",
+            **place,
+        )
 
 
 def listed(values: pd.Series) -> list[float | None]:

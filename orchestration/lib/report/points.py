@@ -16,6 +16,7 @@ from orchestration.lib.report.charts import (
     Context,
     Spec,
     Table,
+    add_flows,
     amount,
     blank,
     count,
@@ -86,18 +87,7 @@ def _moves(connection: duckdb.DuckDBPyConnection, context: Context) -> Chart | s
     ).iloc[::-1]
     figure = blank(rows=2, row_heights=[0.6, 0.4])
     starts = months["month_on"].tolist()
-    for column, name, colour, sign in _FLOWS:
-        if months[column].any():
-            figure.add_bar(
-                x=starts,
-                y=listed(months[column] * sign),
-                customdata=listed(months[column]),
-                name=name,
-                marker={"color": colour, "line": {"width": 0}},
-                hovertemplate="%{x|%b %Y}, " + name + ": <b>%{customdata:,}</b><extra></extra>",
-                row=1,
-                col=1,
-            )
+    add_flows(figure, starts, months, [flow for flow in _FLOWS if months[flow[0]].any()], row=1, col=1)
     figure.add_scatter(
         x=starts,
         y=listed(months["closing_points"]),

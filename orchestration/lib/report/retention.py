@@ -18,6 +18,7 @@ from orchestration.lib.report.charts import (
     Context,
     Spec,
     Table,
+    add_flows,
     amount,
     blank,
     by_data_end,
@@ -308,22 +309,13 @@ def _growth_heads(connection: duckdb.DuckDBPyConnection, context: Context) -> Ch
         return no_complete_month(context)
     figure = blank(rows=2, row_heights=[0.74, 0.26])
     starts = months["period_start_on"].tolist()
-    for column, name, colour, sign in (
+    flows = (
         ("retained_count", "retained", GREY, 1),
         ("new_count", "new", BLUE, 1),
         ("resurrected_count", "resurrected", SKY, 1),
         ("churned_count", "churned", VERMILION, -1),
-    ):
-        figure.add_bar(
-            x=starts,
-            y=listed(months[column] * sign),
-            customdata=listed(months[column]),
-            name=name,
-            marker={"color": colour, "line": {"width": 0}},
-            hovertemplate="%{x|%b %Y}, " + name + ": <b>%{customdata:,}</b><extra></extra>",
-            row=1,
-            col=1,
-        )
+    )
+    add_flows(figure, starts, months, flows, row=1, col=1)
     figure.add_scatter(
         x=starts,
         y=listed(months["quick_ratio"]),
@@ -372,15 +364,7 @@ def _growth_money(connection: duckdb.DuckDBPyConnection, context: Context) -> Ch
         ("churned_amount", "churned", VERMILION, -1),
     )
     starts = months["period_start_on"].tolist()
-    for column, name, colour, sign in parts:
-        figure.add_bar(
-            x=starts,
-            y=listed(months[column] * sign),
-            customdata=listed(months[column]),
-            name=name,
-            marker={"color": colour, "line": {"width": 0}},
-            hovertemplate="%{x|%b %Y}, " + name + ": <b>%{customdata:,.2f}</b><extra></extra>",
-        )
+    add_flows(figure, starts, months, parts, number_format=",.2f")
     change = sum(months[column] * sign for column, _, _, sign in parts)
     figure.add_scatter(
         x=starts,

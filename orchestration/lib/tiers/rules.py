@@ -5,7 +5,7 @@ file and line, and not found out by what the marts look like.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -84,6 +84,13 @@ def check(paths: Mapping[str, Path]) -> None:
             "See docs/tiers.md and docs/points.md for what a rule may say. A data set with programmes or tiers of its "
             "own needs points_rules and earn_rules of its own, which may be empty but for the header.",
         )
+
+
+def write(folder: Path, lines: Mapping[str, Iterable[Sequence[object]]]) -> None:
+    """Writes the file of each seed into a folder: a header, and the lines if there are any."""
+    for name, columns in COLUMNS.items():
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([columns, *lines.get(name, [])])
 
 
 def problems(paths: Mapping[str, Path]) -> list[Problem]:

@@ -42,7 +42,7 @@ def seeds_of(place: DbtPlace, paths: Sequence[Path]) -> dict[str, Path]:
             used with those in force beside them, with file and line.
     """
     in_force = {name: place.seed_path(name) for name in rules.FILES}
-    columns = {name: _columns(path) for name, path in in_force.items()}
+    columns = {name: set(names) for name, names in rules.COLUMNS.items()}
     found: dict[str, Path] = {}
     for path in paths:
         own = _columns(path)
