@@ -71,7 +71,7 @@ CHANGES = st.sampled_from([None, None, None, 1, "2024-03-20"])
 STOPS = st.sampled_from(
     [None, None, None, "stg_orders_checked", "int_purchase_days", "int_customer_periods", "int_cohort_days_summed",
      "int_growth_summed", "int_revenue_intervals_summed", "int_tiers_qualified", "int_points_lots", "retention_cohorts",
-     "int_forecast_features", "int_forecast_scores", "int_brands_observed", "customer_wallets"]
+     "int_forecast_features", "int_forecast_scores", "int_brands_observed", "int_wallets_observed"]
 )  # fmt: skip
 LOADS = st.lists(st.tuples(st.lists(FILES, max_size=3), CHANGES, STOPS), min_size=2, max_size=4)
 FIRST_ORDERS = st.lists(ORDER, min_size=3, max_size=8)

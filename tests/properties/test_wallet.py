@@ -160,12 +160,13 @@ def test_every_wallet_mart_equals_the_reference(case: Case, grain: str) -> None:
 @given(case=cases())
 def test_each_brand_in_turn_being_ours_shares_and_scores_add_up_to_one(case: Case) -> None:
     project = project_of("quarter")
-    [wallets] = [node for node in project.nodes if node.name == "customer_wallets"]
+    wallets = [node for node in project.nodes if node.name in ("int_wallets_observed", "customer_wallets")]
     shares: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     with case.warehouse(project) as connection:
         for brand in BRANDS:
             connection.execute(f"update intermediate.int_brands_observed set is_own = brand = {literal(brand)}")
-            wallets.make(connection)
+            for model in wallets:
+                model.make(connection)
             for row in rows(connection, "wallet.customer_wallets"):
                 shares[tuple(row[name] for name in KEY)].append(row)
     for of_brands in shares.values():
