@@ -35,6 +35,9 @@ OWN_BRANDS = ("us", "our's")
 BRANDS = (*OWN_BRANDS, "x", "y", "unknown")
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
 QUARTER, HALF_YEAR = Period(date(2024, 1, 1), date(2024, 3, 31)), Period(date(2024, 1, 1), date(2024, 6, 30))
+LAST_QUARTER = Period(date(2023, 10, 1), date(2023, 12, 31))
+LAST_HALF_YEAR = Period(date(2023, 7, 1), date(2023, 12, 31))
+TOLERANCE = 0.05
 KEY = ["customer_id", "period_start_on", "period_end_on", "category", "provenance"]
 SLOW = settings(
     max_examples=EXAMPLES,
@@ -46,12 +49,16 @@ SLOW = settings(
 WHO = st.sampled_from(["a"] * 4 + ["b", "c", "alias_of_a"])
 CATEGORIES = st.sampled_from(["tea"] * 4 + ["hats"])
 CENTS = st.sampled_from([100] * 4 + [0, 1, 250, 333, None])
-OBSERVATIONS = st.dictionaries(
-    st.tuples(WHO, st.sampled_from([QUARTER] * 4 + [HALF_YEAR]), CATEGORIES, st.sampled_from(BRANDS),
-              st.sampled_from(["panel"] * 3 + ["survey", None])),
-    st.tuples(CENTS, st.sampled_from([None] * 12 + [1, 2, 2, 2.5, 7])),
-    max_size=20,
-)  # fmt: skip
+PERIODS = st.sampled_from([QUARTER] * 4 + [LAST_QUARTER] * 3 + [HALF_YEAR, LAST_HALF_YEAR])
+OBSERVED = st.tuples(
+    WHO, PERIODS, CATEGORIES, st.sampled_from(BRANDS), st.sampled_from(["panel"] * 3 + ["survey", None])
+)
+OF_BRAND = st.tuples(CENTS, st.sampled_from([None] * 12 + [1, 2, 2, 2.5, 7]))
+# Many at once, so that there are wallets of periods that follow each other.
+OBSERVATIONS = st.one_of(
+    st.dictionaries(OBSERVED, OF_BRAND, max_size=20),
+    st.dictionaries(OBSERVED, OF_BRAND, min_size=12, max_size=25),
+)
 LINES = st.lists(
     st.tuples(st.one_of(CATEGORIES, st.none()), st.sampled_from([*BRANDS, None]), st.one_of(CENTS, st.just(-50))),
     max_size=5,
@@ -92,8 +99,8 @@ class Case(NamedTuple):
 @cache
 def project_of(grain: str) -> CompiledProject:
     variables = {"own_brands": OWN_BRANDS, "panel_period": grain, "data_end": str(DATA_END),
-                 "segment_labels": ["acquisition_channel"]}  # fmt: skip
-    return compiled(json.dumps(variables)).made_of("wallet_shares")
+                 "segment_labels": ["acquisition_channel"], "wallet_share_tolerance": TOLERANCE}  # fmt: skip
+    return compiled(json.dumps(variables)).made_of("wallet_shares", "wallet_changes")
 
 
 def noon(day: date) -> datetime:
@@ -151,9 +158,16 @@ def cases(draw: st.DrawFn) -> Case:
 def test_every_wallet_mart_equals_the_reference(case: Case, grain: str) -> None:
     wallets = wallet_reference.customer_wallets(case.spends(grain), OWN_BRANDS)
     shares = wallet_reference.wallet_shares(wallets, case.segments)
+    changes = wallet_reference.wallet_changes(wallets, DATA_END, TOLERANCE)
     with case.warehouse(project_of(grain)) as connection:
         assert_same(rows(connection, "wallet.customer_wallets"), wallets, KEY)
         assert_same(rows(connection, "wallet.wallet_shares"), shares, [*KEY[1:], "segment_name", "segment_value"])
+        built = rows(connection, "wallet.wallet_changes")
+    assert_same(built, changes, KEY)
+    for row in built:
+        assert row["wallet_effect_amount"] + row["share_effect_amount"] == row["own_change_amount"]
+        shares_of = row["own_amount"] / row["wallet_amount"] + row["earlier_own_amount"] / row["earlier_wallet_amount"]
+        assert abs(row["wallet_effect_amount"] - row["wallet_change_amount"] * shares_of / 2) < Decimal("0.0051")
 
 
 @SLOW

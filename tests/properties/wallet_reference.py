@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from tests.properties.reference import Row, add_months, amount
 
+WALLET = ("customer_id", "category", "provenance")
 Brands = dict[str, tuple[int | None, float | None]]
 """Of one wallet, for each brand: cents, None where they are not known, and the rank that was stated."""
 
@@ -95,6 +96,48 @@ def customer_wallets(spends: Sequence[Spend], own_brands: Sequence[str]) -> list
             }
         )
     return rows
+
+
+def wallet_changes(wallets: Sequence[Row], data_end: date, tolerance: float) -> list[Row]:
+    """Rows of the mart from those of customer_wallets: every wallet beside that of the customer's period before."""
+    changes = []
+    for row in wallets:
+        before = [
+            other
+            for other in wallets
+            if all(other[name] == row[name] for name in WALLET)
+            and (row["period_start_on"] - other["period_end_on"]).days == 1
+            and _months(other) == _months(row)
+        ]
+        assert len(before) <= 1
+        if not before or row["period_end_on"] > data_end or None in (row["sow_rate"], before[0]["sow_rate"]):
+            continue
+        [earlier] = before
+        own, wallet = row["own_amount"] - earlier["own_amount"], row["wallet_amount"] - earlier["wallet_amount"]
+        change = row["sow_rate"] - earlier["sow_rate"]
+        movement = "gained" if change > tolerance else "lost" if change < -tolerance else "kept"
+        changes.append(
+            {
+                **{name: row[name] for name in (*WALLET, "period_start_on", "period_end_on")},
+                "earlier_own_amount": earlier["own_amount"],
+                "own_amount": row["own_amount"],
+                "own_change_amount": own,
+                "earlier_wallet_amount": earlier["wallet_amount"],
+                "wallet_amount": row["wallet_amount"],
+                "wallet_change_amount": wallet,
+                "earlier_sow_rate": earlier["sow_rate"],
+                "sow_rate": row["sow_rate"],
+                "sow_change": change,
+                "share_movement": movement,
+                "is_leaving_slowly": movement == "lost" and own > 0,
+            }
+        )
+    return changes
+
+
+def _months(row: Row) -> int:
+    """Length of the period to the nearest month."""
+    return round(((row["period_end_on"] - row["period_start_on"]).days + 1) / 365 * 12)
 
 
 def _measures(brands: Brands, own_brand: str) -> Row:

@@ -107,6 +107,13 @@ final as (
         churns.threshold_days,
         churns.closed_on,
         churns.is_lapsed,
+        case
+            when churns.ended_on is not null then null
+            when churns.closed_on is not null then 'closed'
+            when churns.is_lapsed then 'lapsed'
+            when churns.silence_days > churns.threshold_days then 'at_risk'
+            else 'active'
+        end as state,
         churns.churned_on,
         coalesce(churns.initiator, 'unknown') as initiator,
         coalesce(churns.cause, 'unknown') as cause,

@@ -1,3 +1,5 @@
+{%- set year_days = '12 * (' ~ days_between('period_start_on', 'period_end_on') ~ ' + 1) + 182' -%}
+
 with observed as (
 
     select * from {{ ref('int_brands_observed') }}
@@ -89,7 +91,7 @@ ranked as (
 ),
 
 -- Of brands that stand equal each has the mean of their ranks, so that the ranks add up as without ties.
-final as (
+placed as (
 
     select
         customer_id,
@@ -121,6 +123,57 @@ final as (
         top_minor,
         brand_count,
         own_standing
+
+),
+
+-- Periods are compared with those of as many months, for a customer may be observed by quarters and by years.
+sequenced as (
+
+    select
+        customer_id,
+        period_start_on,
+        period_end_on,
+        category,
+        provenance,
+        own_minor,
+        wallet_minor,
+        top_minor,
+        brand_count,
+        ranked_count,
+        own_rank,
+        lag(period_end_on) over same_length as earlier_end_on,
+        lag(own_minor) over same_length as earlier_own_minor,
+        lag(wallet_minor) over same_length as earlier_wallet_minor
+    from placed
+    window
+        same_length as (
+            partition by
+                customer_id,
+                category,
+                provenance,
+                {{ integer_quotient(year_days, 365) }}
+            order by period_start_on, period_end_on
+        )
+
+),
+
+final as (
+
+    select
+        customer_id,
+        period_start_on,
+        period_end_on,
+        category,
+        provenance,
+        own_minor,
+        wallet_minor,
+        top_minor,
+        brand_count,
+        ranked_count,
+        own_rank,
+        case when earlier_end_on = {{ add_days('period_start_on', -1) }} then earlier_own_minor end as earlier_own_minor,
+        case when earlier_end_on = {{ add_days('period_start_on', -1) }} then earlier_wallet_minor end as earlier_wallet_minor
+    from sequenced
 
 )
 

@@ -45,12 +45,7 @@ final as (
 
     select
         silences.customer_id,
-        case
-            when silences.closed_on is not null then 'closed'
-            when silences.is_lapsed then 'lapsed'
-            when silences.silence_days > silences.threshold_days then 'at_risk'
-            else 'active'
-        end as state,
+        silences.state,
         silences.threshold_basis,
         silences.threshold_days,
         silences.silence_days as recency_days,
