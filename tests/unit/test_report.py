@@ -19,6 +19,7 @@ from orchestration.lib.report.charts import Chart, Context, Section
 
 SCHEMA = """
 create schema core; create schema retention; create schema tiers; create schema quality;
+create schema wallet;
 create table core.dim_customers (customer_id text, order_count bigint, purchase_day_count bigint);
 create table core.fct_orders (net_amount decimal(18, 2), is_identified boolean, is_valid_sale boolean);
 create table retention.retention_cohorts (
@@ -63,6 +64,26 @@ create table tiers.points_liability (
     withdrawn_points bigint, outstanding_points bigint, expected_redemption_rate double,
     outstanding_redemption_rate double, breakage_rate double, liability_amount decimal(18, 2),
     deferred_amount decimal(18, 2)
+);
+create table wallet.wallet_shares (
+    period_start_on date, period_end_on date, category text, segment_name text, provenance text,
+    own_amount decimal(18, 2), wallet_amount decimal(18, 2), sow_ratio_of_sums double, sow_mean_of_ratios double,
+    wallet_count bigint, customer_count bigint, coverage_rate double
+);
+create table wallet.customer_wallets (
+    customer_id text, period_start_on date, period_end_on date, category text, provenance text,
+    wallet_amount decimal(18, 2), sow_rate double, opportunity_amount decimal(18, 2)
+);
+create table wallet.brand_panel (
+    period_start_on date, period_end_on date, category text, brand text, provenance text, is_own boolean,
+    category_purchase_count bigint, buyer_count bigint, penetration_rate double, purchase_rate double, scr_rate double,
+    sole_rate double, expected_penetration_rate double, expected_purchase_rate double, expected_scr_rate double,
+    expected_sole_rate double
+);
+create table wallet.brand_duplication (
+    period_start_on date, period_end_on date, category text, brand text, other_brand text, provenance text,
+    both_count bigint, buyer_count bigint, duplication_rate double, duplication_ratio double,
+    expected_duplication_rate double
 );
 create table quality.load_accounting (
     load_id text, table_name text, rows_read bigint, accepted_count bigint, quarantined_count bigint,
@@ -126,6 +147,31 @@ insert into tiers.points_liability values
     ('club', '2023-12-01', 80, 60, 20, 0, 0, 0.75, null, 0.25, 0, 0),
     ('club', '2024-01-01', 500, 100, 150, 50, 200, 0.5, 0.625, null, 1.25, 2.5),
     ('crew', '2024-01-01', 10, 0, 0, 0, 10, 1.0, 1.0, null, 9, 9);
+insert into wallet.wallet_shares values
+    ('2023-10-01', '2023-12-31', 'tea', 'all', 'panel', 40, 100, 0.4, 0.3, 4, 10, 0.4),
+    ('2023-10-01', '2023-12-31', 'hats', 'all', 'panel', 0, 50, 0, 0, 1, 10, 0.1),
+    ('2023-10-01', '2023-12-31', 'hats', 'channel', 'panel', 0, 50, 0, 0, 1, 5, 0.2),
+    ('2023-07-01', '2023-09-30', 'tea', 'all', 'panel', 9, 9, 1, 1, 1, 10, 0.1),
+    ('2024-01-01', '2024-03-31', 'tea', 'all', 'panel', 9, 9, 1, 1, 1, 10, 0.1),
+    ('2023-10-01', '2023-12-31', 'tea', 'all', 'modelled', 1, 999, 0, 0, 9, 10, 0.9);
+insert into wallet.customer_wallets values
+    ('a', '2023-10-01', '2023-12-31', 'tea', 'panel', 60, 0.5, 30),
+    ('b', '2023-10-01', '2023-12-31', 'tea', 'panel', 25, 0.2, 20),
+    ('c', '2023-10-01', '2023-12-31', 'tea', 'panel', 5, 1, 0),
+    ('d', '2023-10-01', '2023-12-31', 'tea', 'panel', 10, 0, 10),
+    ('a', '2023-10-01', '2023-12-31', 'hats', 'panel', 50, 0, 50),
+    ('b', '2023-10-01', '2023-12-31', 'hats', 'panel', 0, null, 0),
+    ('c', '2023-10-01', '2023-12-31', 'tea', 'modelled', 999, 0, 999),
+    ('a', '2024-01-01', '2024-03-31', 'tea', 'panel', 9, 1, 0);
+insert into wallet.brand_panel values
+    ('2023-10-01', '2023-12-31', 'tea', 'x', 'panel', false, 90, 20, 0.4, 2.5, 0.6, 0.3, 0.41, 2.4, 0.55, 0.25),
+    ('2023-10-01', '2023-12-31', 'tea', 'us', 'panel', true, 90, 10, 0.2, 3.0, 0.5, 0.2, 0.19, 2.2, 0.4, 0.1),
+    ('2023-10-01', '2023-12-31', 'tea', 'y', 'panel', false, 90, 0, 0, null, null, null, null, null, null, null),
+    ('2023-10-01', '2023-12-31', 'pipes', 'z', 'panel', false, 900, 30, 0.6, 2, 0.6, 0.3, 0.4, 2, 0.5, 0.2),
+    ('2023-10-01', '2023-12-31', 'hats', 'us', 'panel', true, 999, 3, 0.1, 2, 0.6, 0.3, null, null, null, null);
+insert into wallet.brand_duplication values
+    ('2023-10-01', '2023-12-31', 'tea', 'x', 'us', 'panel', 5, 20, 0.25, 1.2, 0.24),
+    ('2023-10-01', '2023-12-31', 'tea', 'us', 'x', 'panel', 5, 10, 0.5, 1.2, 0.48);
 insert into quality.load_accounting values
     ('1', 'orders', 105, 90, 4, 3, 2, 1, 5), ('2', 'orders', 10, 10, 0, 0, 0, 0, 0),
     ('1', 'customers', 7, 7, 0, 0, 0, 0, 0);
@@ -403,6 +449,72 @@ def test_who_is_a_member_for_days_has_not_moved(marts: Path) -> None:
     assert moves.empty == "Nobody has been a member for a month by 15 March 2024, so nobody can have moved."
 
 
+def test_categories_are_of_the_latest_observed_period_that_is_over(built: dict[str, Section]) -> None:
+    """The modelled wallets and the quarter that is not over stay out, and so does the channel."""
+    categories = chart(built["wallet-categories"])
+    assert categories.lead == (
+        "01 October 2023 to 31 December 2023, as a panel observed: of EUR 150 in 2 categories 26.7% is ours. Most goes "
+        "elsewhere in tea: EUR 60, our share being 40.0%."
+    )
+    assert {trace.name: (list(trace.y), list(trace.x)) for trace in categories.figure.data} == {
+        "with us": (["tea", "hats"], [40, 0]),
+        "elsewhere": (["tea", "hats"], [60, 50]),
+    }
+    assert categories.table.rows[0] == ("tea", "100.00", "40.00", "40.0%", "30.0%", "4", "40.0%")
+
+
+def test_wallets_are_spread_by_the_share_that_is_ours(built: dict[str, Section]) -> None:
+    of_wallets, of_money = chart(built["wallet-distribution"]).figure.data
+    assert list(of_wallets.x) == ["none", "to 20", "to 40", "to 60", "to 80", "to 100", "all"]
+    assert list(of_wallets.y) == pytest.approx([0.4, 0, 0.2, 0.2, 0, 0, 0.2])
+    assert list(of_money.y) == pytest.approx([0.4, 0, 25 / 150, 0.4, 0, 0, 5 / 150])
+    assert list(of_money.customdata) == [60, 0, 25, 60, 0, 0, 5]
+
+
+def test_opportunities_add_up_to_what_goes_elsewhere(built: dict[str, Section]) -> None:
+    """Five wallets of 5 to 60, each a fifth; that of which we have all has nothing to give."""
+    opportunities = chart(built["wallet-opportunities"])
+    [heatmap] = opportunities.figure.data
+    assert list(heatmap.y) == [
+        "largest fifth<br>from 60.00", "fourth fifth<br>from 50.00", "middle fifth<br>from 25.00",
+        "second fifth<br>from 10.00",
+    ]  # fmt: skip
+    assert [list(row) for row in heatmap.z] == [
+        [0, 0, 0, 30, 0, 0], [50, 0, 0, 0, 0, 0], [0, 0, 20, 0, 0, 0], [10, 0, 0, 0, 0, 0]
+    ]  # fmt: skip
+    assert heatmap.text[0][3] == "30"
+    assert opportunities.lead.endswith(
+        "EUR 110 goes elsewhere, 27.3% of it from the largest fifth of wallets and 54.5% from wallets of which we have "
+        "nothing."
+    )
+
+
+def test_brands_stand_beside_what_is_expected_of_their_size(built: dict[str, Section]) -> None:
+    """Of the category that is bought most among those with norms and a brand of ours."""
+    jeopardy = chart(built["double-jeopardy"])
+    expected, others, ours = jeopardy.figure.data
+    assert (list(expected.x), list(expected.y)) == ([0.19, 0.41], [2.2, 2.4])
+    assert (list(others.x), list(others.y)) == ([0.4], [2.5])
+    assert (list(ours.x), list(ours.y), list(ours.customdata)) == ([0.2], [3.0], ["us (ours)"])
+    assert jeopardy.lead.startswith(
+        "tea, 01 October 2023 to 31 December 2023, as a panel observed: us (ours) is bought by"
+    )
+    assert jeopardy.table.rows == (
+        ("x", "20", "40.0%", "41.0%", "2.50", "2.40", "60.0%", "55.0%", "30.0%", "25.0%"),
+        ("us (ours)", "10", "20.0%", "19.0%", "3.00", "2.20", "50.0%", "40.0%", "20.0%", "10.0%"),
+    )
+
+
+def test_duplication_is_read_by_row(built: dict[str, Section]) -> None:
+    duplication = chart(built["duplication"])
+    [heatmap] = duplication.figure.data
+    assert (list(heatmap.x), list(heatmap.y)) == (["x", "us (ours)"], ["x", "us (ours)"])
+    assert [list(row) for row in heatmap.z] == [[None, 0.25], [0.5, None]]
+    assert heatmap.customdata[1][0] == "5 of 10; 48.0% expected"
+    assert "D = 1.20." in duplication.lead
+    assert "us (ours) and x: 50.0% of the buyers of the first bought the second, 48.0%" in duplication.lead
+
+
 def test_data_quality_accounts_for_every_row(marts: Path) -> None:
     with duckdb.connect(str(marts), read_only=True) as connection:
         accounting, quarantine = quality.load_accounting(connection), quality.quarantine(connection)
@@ -421,7 +533,7 @@ def test_empty_marts_give_reasons_and_no_charts(tmp_path: Path) -> None:
     with duckdb.connect(str(path)) as connection:
         connection.execute(SCHEMA)
         found = figures.sections(connection, Context(None, ""))
-    assert [section.chart for section in found] == [None] * 12
+    assert [section.chart for section in found] == [None] * 17
     assert all(section.empty.endswith(".") for section in found)
     page = render(path, data_start=None, data_end=None, checks=[])
     for reason in [section.empty for section in found] + ["Nothing has been loaded yet.", "No row was set aside."]:
@@ -497,11 +609,17 @@ def test_every_chart_has_heading_lead_formula_label_and_table(marts: Path) -> No
         "Points",
         "How points move",
         "What points still cost",
+        "Share of wallet",
+        "What we get of each category, and what goes elsewhere",
+        "How the shares are spread",
+        "Where the opportunity is",
+        "Do our brands do better than brands of their size",
+        "With whom we share our buyers",
         "Data quality",
     ]
-    assert text.count('role="img" aria-label="') == 12
-    assert (text.count("<details>"), text.count("<details open>")) == (11, 1)
-    assert page.tags.count("caption") == page.tags.count("table") == 12 + 4
+    assert text.count('role="img" aria-label="') == 17
+    assert (text.count("<details>"), text.count("<details open>")) == (16, 1)
+    assert page.tags.count("caption") == page.tags.count("table") == 17 + 4
 
 
 def test_the_least_that_must_be_known_is_enough(marts: Path) -> None:

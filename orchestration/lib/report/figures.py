@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestration.lib.report import points, retention, tiers
+from orchestration.lib.report import points, retention, tiers, wallet
 from orchestration.lib.report.charts import (
     Chart,
     Context,
@@ -27,6 +27,7 @@ def sections(connection: duckdb.DuckDBPyConnection, context: Context) -> list[Se
         "Retention and growth": retention.specs(),
         "Member tiers": tiers.specs(),
         "Points": points.specs(),
+        "Share of wallet": wallet.specs(),
     }
     return [_section(connection, context, chapter, spec) for chapter, specs in chapters.items() for spec in specs]
 
