@@ -88,6 +88,7 @@ spent as (
         observations.provenance,
         {{ converted_minor('observations.spend_amount', 1) }} as spend_minor,
         observations.brand_rank,
+        cast(null as date) as purchased_on,
         observations.period_start_on,
         observations.period_end_on
     from observations
@@ -104,6 +105,7 @@ spent as (
         'panel' as provenance,
         order_lines.line_minor - coalesce(line_refunds.refund_minor, 0) as spend_minor,
         cast(null as double) as brand_rank,
+        order_lines.business_date as purchased_on,
         {{ period_start(grain or 'year', 'order_lines.business_date') }} as period_start_on,
         {{ add_days(
             add_months(period_start(grain or 'year', 'order_lines.business_date'), months[grain]), -1
@@ -127,8 +129,12 @@ final as (
         brand,
         provenance,
         {{ 'brand in (' ~ own_brands | join(', ') ~ ')' if own_brands else 'cast(null as boolean)' }} as is_own,
+        count(
+            case when purchased_on is not null or spend_minor > 0 or brand_rank is not null then 1 end
+        ) > 0 as is_bought,
         -- A sum of which a part is not known is not known.
-        case when count(spend_minor) = count(*) then {{ sum_bigint('spend_minor') }} end as spend_minor,
+        {{ sum_known('spend_minor') }} as spend_minor,
+        case when count(purchased_on) = count(*) then count(distinct purchased_on) end as purchase_count,
         min(brand_rank) as brand_rank,
         period_start_on,
         period_end_on
