@@ -18,7 +18,7 @@ CORE_PREFIXES = ("dim_", "fct_")
 
 AMOUNT = r"\w+_amount(_\d+d(_before)?)?"
 # Figures of forecasts, and parameters by the letters of the literature.
-FORECAST = r"p_alive|expected_purchases_\d+d|forecast|actual|log_likelihood|r|alpha|a|b|s|beta|p|q|v"
+FORECAST = r"p_alive|expected_purchases_\d+d|forecast|actual|log_likelihood|r|alpha|a|b|s|beta|p|q|v|m|k"
 
 # Functions and operators of one engine; they belong in macros/portable.
 ENGINE_ONLY = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from orchestration.defs.context import RUN, run_of
-from orchestration.lib.forecast.tables import PURCHASE_TABLES, RISK_TABLES
+from orchestration.lib.forecast.tables import PANEL_TABLES, PURCHASE_TABLES, RISK_TABLES
 from orchestration.lib.progress import counted
 from orchestration.lib.running import TenureRun, markdown_table
 
@@ -20,9 +20,11 @@ _DATES, _HISTORIES, _FEATURES, _OUTCOMES = (
     dg.AssetKey(["intermediate", f"int_forecast_{name}"]) for name in ("dates", "histories", "features", "outcomes")
 )
 
+_BRAND_PANELS = dg.AssetKey(["intermediate", "int_brand_panels_summed"])
+
 
 def build_forecast_assets(specs: Sequence[dg.AssetSpec]) -> list[dg.AssetsDefinition]:
-    """Two steps: the models of purchases and spend, then the models of churn risk.
+    """Three steps: the models of purchases and spend, then those of churn risk, and of the brands of a panel.
 
     Args:
         specs: the tables of dbt's source `forecast` as it describes them.
@@ -56,7 +58,18 @@ def build_forecast_assets(specs: Sequence[dg.AssetSpec]) -> list[dg.AssetsDefini
             results = learn(run)
         yield from results
 
-    return [fit_purchases, learn_risk]
+    @dg.multi_asset(
+        name="fit_brand_panels",
+        specs=[by_table[table].replace_attributes(deps=[_BRAND_PANELS]) for table in PANEL_TABLES],
+        required_resource_keys={RUN},
+    )
+    def fit_brand_panels(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        run = run_of(context)
+        with run.step("fit"):
+            results = fit_panels(run)
+        yield from results
+
+    return [fit_purchases, learn_risk, fit_brand_panels]
 
 
 def fit(run: TenureRun) -> list[dg.MaterializeResult[None]]:
@@ -126,6 +139,28 @@ def learn(run: TenureRun) -> list[dg.MaterializeResult[None]]:
             },
         },
     )
+
+
+def fit_panels(run: TenureRun) -> list[dg.MaterializeResult[None]]:
+    """Fit what is to be expected of the brands of a panel, category by category; without a panel there are none."""
+    import duckdb
+
+    from orchestration.lib.forecast import brand_panels, tables
+
+    run.progress.stage("Fit the brands of panels")
+    with duckdb.connect(str(run.settings.warehouse_path)) as connection:
+        started = time.perf_counter()
+        outcome = brand_panels.fit(connection, run.variables()["brand_panel_min_buyers"])
+        seconds = dict.fromkeys(PANEL_TABLES, time.perf_counter() - started)
+        rows = tables.row_counts(connection, PANEL_TABLES)
+    _record(run, rows, seconds)
+    refused = outcome.refused.most_common()
+    run.progress.line(f"categories of a period fitted: {outcome.fitted_count:,}, refused: {outcome.refused.total():,}")
+    metadata = {
+        "fitted": outcome.fitted_count,
+        "refused": dg.MetadataValue.md(markdown_table([{"refusal": why, "categories": n} for why, n in refused])),
+    }
+    return _results(rows, {"dirichlet_models": metadata})
 
 
 def _record(run: TenureRun, rows: Mapping[str, int], seconds: Mapping[str, float]) -> None:

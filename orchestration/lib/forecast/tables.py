@@ -31,7 +31,18 @@ RISK_TABLES = {
         reason_1 varchar, reason_2 varchar, reason_3 varchar
     )""",
 }
-TABLES = {**PURCHASE_TABLES, **RISK_TABLES}
+PANEL_TABLES = {
+    "dirichlet_models": """(
+        period_start_on date, period_end_on date, category varchar, provenance varchar,
+        m double, k double, s double, refusal varchar
+    )""",
+    "dirichlet_norms": """(
+        period_start_on date, period_end_on date, category varchar, provenance varchar, brand varchar,
+        expected_penetration_rate double, expected_purchase_rate double, expected_scr_rate double,
+        expected_sole_rate double
+    )""",
+}
+TABLES = {**PURCHASE_TABLES, **RISK_TABLES, **PANEL_TABLES}
 
 
 def create(connection: duckdb.DuckDBPyConnection, tables: dict[str, str]) -> None:
