@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestration.lib.forecast import brand_panels
 from orchestration.lib.sql import literal
 from tests.properties import wallet_reference
 from tests.properties.reference import Row
@@ -99,8 +100,9 @@ class Case(NamedTuple):
 @cache
 def project_of(grain: str) -> CompiledProject:
     variables = {"own_brands": OWN_BRANDS, "panel_period": grain, "data_end": str(DATA_END),
-                 "segment_labels": ["acquisition_channel"], "wallet_share_tolerance": TOLERANCE}  # fmt: skip
-    return compiled(json.dumps(variables)).made_of("wallet_shares", "wallet_changes")
+                 "segment_labels": ["acquisition_channel"], "wallet_share_tolerance": TOLERANCE,
+                 "duplication_brands_most": 3}  # fmt: skip
+    return compiled(json.dumps(variables)).made_of("wallet_shares", "wallet_changes", "brand_panel")
 
 
 def noon(day: date) -> datetime:
@@ -168,6 +170,28 @@ def test_every_wallet_mart_equals_the_reference(case: Case, grain: str) -> None:
         assert row["wallet_effect_amount"] + row["share_effect_amount"] == row["own_change_amount"]
         shares_of = row["own_amount"] / row["wallet_amount"] + row["earlier_own_amount"] / row["earlier_wallet_amount"]
         assert abs(row["wallet_effect_amount"] - row["wallet_change_amount"] * shares_of / 2) < Decimal("0.0051")
+
+
+@SLOW
+@given(case=cases(), grain=st.sampled_from(["", *MONTHS]))
+def test_every_mart_of_brands_equals_the_reference_and_a_fit_is_refused_in_words(case: Case, grain: str) -> None:
+    brands, pairs = wallet_reference.brand_marts(case.spends(grain), OWN_BRANDS, most=3)
+    project = project_of(grain)
+    [panel] = [node for node in project.nodes if node.name == "brand_panel"]
+    with case.warehouse(project) as connection:
+        outcome = brand_panels.fit(connection, fewest_buyers=1)
+        panel.make(connection)
+        found = rows(connection, "wallet.brand_panel")
+        assert_same(found, brands, [*KEY[1:], "brand"])
+        assert_same(rows(connection, "wallet.brand_duplication"), pairs, [*KEY[1:], "brand", "other_brand"])
+    assert outcome.fitted_count + outcome.refused.total() == len(
+        {tuple(row[name] for name in KEY[1:]) for row in brands}
+    )
+    for row in found:
+        assert (row["s"] is None) == (row["expected_scr_rate"] is None) == (row["refusal"] is not None)
+        if row["s"] is not None:
+            assert 0 < row["expected_sole_rate"] <= row["expected_scr_rate"] <= 1
+            assert row["expected_purchase_rate"] >= 1 - 1e-6
 
 
 @SLOW

@@ -14,7 +14,7 @@ from fractions import Fraction
 from math import floor
 from typing import NamedTuple
 
-from tests.properties.reference import Row, add_months, amount
+from tests.properties.reference import Row, add_months, amount, ratio
 
 WALLET = ("customer_id", "category", "provenance")
 Brands = dict[str, tuple[int | None, float | None]]
@@ -27,7 +27,7 @@ class Period(NamedTuple):
 
 
 class Spend(NamedTuple):
-    """What somebody spent on a brand; `cents` and `rank` may not be known."""
+    """What somebody spent on a brand; `cents` and `rank` may not be known, `on` is of lines alone."""
 
     customer_id: str
     period: Period
@@ -36,6 +36,7 @@ class Spend(NamedTuple):
     provenance: str
     cents: int | None
     rank: float | None = None
+    on: date | None = None
 
 
 class Line(NamedTuple):
@@ -73,7 +74,7 @@ def spends_of(baskets: Sequence[Basket], months: int, data_end: date) -> Iterato
                 continue
             cents = None if line.cents is None else line.cents - part
             yield Spend(basket.customer_id, period_of(basket.on, months), line.category,
-                        line.brand or "unknown", "panel", cents)  # fmt: skip
+                        line.brand or "unknown", "panel", cents, on=basket.on)  # fmt: skip
 
 
 def customer_wallets(spends: Sequence[Spend], own_brands: Sequence[str]) -> list[Row]:
@@ -217,6 +218,124 @@ def wallet_shares(wallets: Sequence[Row], segments: Mapping[str, Sequence[tuple[
             }
         )
     return shares
+
+
+class Use(NamedTuple):
+    """What a customer bought of a brand in a period."""
+
+    is_bought: bool
+    days: int | None
+    cents: int | None
+
+
+def brand_marts(spends: Sequence[Spend], own_brands: Sequence[str], most: int) -> tuple[list[Row], list[Row]]:
+    """Rows of brand_panel, without what is expected, and of brand_duplication, of so many brands of a category."""
+    panels: dict[tuple[Period, str], dict[str, dict[str, dict[str, list[Spend]]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    )
+    for spend in spends:
+        panels[spend.period, spend.provenance][spend.category][spend.customer_id][spend.brand].append(spend)
+    brands, pairs = [], []
+    for (period, provenance), categories in panels.items():
+        panel_count = len({customer for customers in categories.values() for customer in customers})
+        for category, customers in categories.items():
+            key = {"period_start_on": period.starts_on, "period_end_on": period.ends_on, "category": category,
+                   "provenance": provenance, "panel_count": panel_count}  # fmt: skip
+            uses = {who: {brand: _use(of) for brand, of in by.items()} for who, by in customers.items()}
+            measures = _brand_measures(uses)
+            for row in measures.values():
+                row |= {"penetration_rate": row["buyer_count"] / panel_count, **key}
+                rate = row["purchase_rate"]
+                row["double_jeopardy_rate"] = None if rate is None else rate * (1 - row["penetration_rate"])
+            ranked = sorted(measures.values(), key=lambda row: (
+                -row["buyer_count"], row["purchase_count"] is None, -(row["purchase_count"] or 0), row["brand"]
+            ))[:most]  # fmt: skip
+            of_category = [
+                key | row for row in _pairs(uses, [row for row in ranked if row["buyer_count"]], panel_count)
+            ]
+            for brand, row in measures.items():
+                of_brand = [pair for pair in of_category if pair["brand"] == brand]
+                both = sum(pair["both_count"] for pair in of_brand) if of_brand else None
+                row |= {
+                    "is_own": brand in own_brands,
+                    "duplicated_count": both,
+                    "other_brand_count": len(of_brand) or None,
+                    "duplication_rate": ratio(both, row["buyer_count"] * len(of_brand)),
+                    "duplication_ratio": of_brand[0]["duplication_ratio"] if of_brand else None,
+                }
+            brands += measures.values()
+            pairs += of_category
+    return brands, pairs
+
+
+def _use(spends: Sequence[Spend]) -> Use:
+    return Use(
+        is_bought=any(spend.on or (spend.cents or 0) > 0 or spend.rank is not None for spend in spends),
+        days=len({spend.on for spend in spends}) if all(spend.on for spend in spends) else None,
+        cents=_sum([spend.cents for spend in spends]),
+    )
+
+
+def _brand_measures(uses: Mapping[str, Mapping[str, Use]]) -> dict[str, Row]:
+    every = [use for by in uses.values() for use in by.values()]
+    purchases, cents = _sum([use.days for use in every]), _sum([use.cents for use in every])
+    found = {}
+    for brand in {brand for by in uses.values() for brand in by}:
+        own = [by[brand] for by in uses.values() if brand in by]
+        baskets = [by.values() for by in uses.values() if brand in by and by[brand].is_bought]
+        bought, spent = _sum([use.days for use in own]), _sum([use.cents for use in own])
+        of_category = _sum([use.days for basket in baskets for use in basket])
+        spent_on_category = _sum([use.cents for basket in baskets for use in basket])
+        sole = sum(1 for basket in baskets if sum(use.is_bought for use in basket) == 1)
+        found[brand] = {
+            "brand": brand,
+            "category_buyer_count": sum(1 for by in uses.values() if any(use.is_bought for use in by.values())),
+            "category_purchase_count": purchases,
+            "category_spend_amount": _amount(cents),
+            "buyer_count": len(baskets),
+            "purchase_count": bought,
+            "spend_amount": _amount(spent),
+            "market_share_rate": ratio(bought, purchases),
+            "spend_share_rate": _share(spent, cents),
+            "purchase_rate": ratio(bought, len(baskets)),
+            "buyer_category_purchase_count": of_category,
+            "scr_rate": ratio(bought, of_category),
+            "buyer_category_spend_amount": _amount(spent_on_category),
+            "spend_scr_rate": _share(spent, spent_on_category),
+            "sole_count": sole,
+            "sole_rate": ratio(sole, len(baskets)),
+        }
+    return found
+
+
+def _pairs(uses: Mapping[str, Mapping[str, Use]], brands: Sequence[Row], panel_count: int) -> list[Row]:
+    buyers = {
+        row["brand"]: {who for who, by in uses.items() if row["brand"] in by and by[row["brand"]].is_bought}
+        for row in brands
+    }
+    pairs = [(brand, other) for brand in buyers for other in buyers if brand != other]
+    both = {pair: len(buyers[pair[0]] & buyers[pair[1]]) for pair in pairs}
+    # To nine digits, as the model has it.
+    duplications = sum(round(both[brand, other] / len(buyers[brand]), 9) for brand, other in pairs)
+    penetrations = sum(round(len(buyers[other]) / panel_count, 9) for _, other in pairs)
+    coefficient = duplications / penetrations if pairs else 0.0
+    return [
+        {
+            "brand": brand,
+            "other_brand": other,
+            "both_count": both[brand, other],
+            "buyer_count": len(buyers[brand]),
+            "duplication_rate": both[brand, other] / len(buyers[brand]),
+            "other_buyer_count": len(buyers[other]),
+            "duplication_ratio": coefficient,
+            "expected_duplication_rate": min(coefficient * len(buyers[other]) / panel_count, 1),
+        }
+        for brand, other in pairs
+    ]
+
+
+def _share(part: int | None, whole: int | None) -> float | None:
+    return None if part is None or whole is None or whole <= 0 else min(max(part / whole, 0.0), 1.0)
 
 
 def _sum(parts: Sequence[int | None]) -> int | None:
