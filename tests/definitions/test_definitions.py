@@ -120,6 +120,7 @@ def test_the_steps_of_a_run_and_their_order(definitions_of: DefinitionsOf) -> No
     assert [node.name for node in job.graph.nodes_in_topological_order] == [
         "load_raw_files",
         "build_marts",
+        "fit_brand_panels",
         "fit_purchases",
         "learn_risk",
         "build_forecasts",

@@ -72,3 +72,77 @@ def test_wallets_are_what_was_bought_of_the_category(panel: duckdb.DuckDBPyConne
         "select sum(line_amount) from core.fct_order_lines where category is not null"
     ).fetchall()
     assert total == lines
+
+
+def test_brands_add_up_to_what_was_bought_of_their_category(panel: duckdb.DuckDBPyConnection) -> None:
+    """Households, days and money of every brand and category by plain counts of the published lines."""
+    different = panel.execute(
+        """
+        with lines as (
+            select date_trunc('quarter', business_date) as period_start_on, business_date, customer_id, line_amount,
+                category, coalesce(brand, 'unknown') as brand
+            from core.fct_order_lines
+            where category is not null
+        ),
+        days as (
+            select period_start_on, category, brand, count(distinct customer_id) as buyer_count,
+                count(distinct (customer_id, business_date)) as purchase_count, sum(line_amount) as spend_amount
+            from lines
+            group by all
+        ),
+        categories as (
+            select period_start_on, category, count(distinct customer_id) as category_buyer_count,
+                count(distinct (customer_id, brand, business_date)) as category_purchase_count
+            from lines
+            group by all
+        ),
+        panels as (
+            select period_start_on, count(distinct customer_id) as panel_count from lines group by all
+        )
+        select *
+        from wallet.brand_panel as brands
+        full join days using (period_start_on, category, brand)
+        left join categories using (period_start_on, category)
+        left join panels using (period_start_on)
+        where (brands.buyer_count, brands.purchase_count, brands.spend_amount)
+                is distinct from (days.buyer_count, days.purchase_count, days.spend_amount)
+            or (brands.category_buyer_count, brands.category_purchase_count)
+                is distinct from (categories.category_buyer_count, categories.category_purchase_count)
+            or brands.panel_count <> panels.panel_count
+        """
+    ).fetchall()
+    assert different == []
+
+
+def test_double_jeopardy_shows_in_nearly_every_category(panel: duckdb.DuckDBPyConnection) -> None:
+    """Of the categories and quarters with five large brands: the more buyers a brand has, the more often they buy it."""
+    [(categories, positive, median)] = panel.execute(
+        """
+        with categories as (
+            select corr(penetration_rate, purchase_rate) as correlation
+            from wallet.brand_panel
+            where buyer_count >= 100
+            group by period_start_on, category
+            having count(*) >= 5
+        )
+        select count(*), count(*) filter (correlation > 0), median(correlation) from categories
+        """
+    ).fetchall()
+    assert (categories, positive) == (113, 107)
+    assert median == pytest.approx(0.831, abs=0.001)
+
+
+def test_norms_are_near_to_what_large_brands_do(panel: duckdb.DuckDBPyConnection) -> None:
+    """Half of 1,690 brands with a hundred buyers have as many as expected to 4 %, and their requirements to 5 %."""
+    [(brands, categories, penetration, requirements, correlation)] = panel.execute(
+        """
+        select count(*),
+            (select count(distinct (period_start_on, category)) from wallet.brand_panel where refusal is null),
+            median(abs(penetration_rate / expected_penetration_rate - 1)),
+            median(abs(scr_rate / expected_scr_rate - 1)), corr(scr_rate, expected_scr_rate)
+        from wallet.brand_panel
+        where buyer_count >= 100 and refusal is null
+        """
+    ).fetchall()
+    assert (brands, categories) == (1690, 784)
+    assert (penetration, requirements, correlation) == pytest.approx((0.040, 0.049, 0.976), abs=0.001)

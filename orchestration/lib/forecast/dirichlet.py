@@ -76,7 +76,7 @@ class _Category:
 
     def penetration(self, shares: Floats, s: Floats | float) -> Floats:
         """Share of the customers who buy each brand."""
-        return np.asarray((1 - self.all_of(s * (1 - shares), s)) @ self.probability)
+        return _sums(1 - self.all_of(s * (1 - shares), s), self.probability)
 
 
 def fit(penetration: float, purchases: float, shares: Floats, brand_penetrations: Floats) -> Dirichlet:
@@ -106,10 +106,10 @@ def norms(model: Dirichlet, shares: Floats) -> Norms:
     category = _Category.of(model.m, model.k)
     purchases = category.times * category.probability
     has_bought = 1 - category.all_of(model.s * (1 - shares), model.s)
-    penetration = has_bought @ category.probability
+    penetration = _sums(has_bought, category.probability)
     of_brand = shares * purchases.sum()
-    sole = category.all_of(model.s * shares, model.s) @ category.probability - category.probability[0]
-    return Norms(penetration, of_brand / penetration, of_brand / (has_bought @ purchases), sole / penetration)
+    sole = _sums(category.all_of(model.s * shares, model.s), category.probability) - category.probability[0]
+    return Norms(penetration, of_brand / penetration, of_brand / _sums(has_bought, purchases), sole / penetration)
 
 
 def _shape(penetration: float, purchases: float) -> float:
@@ -152,3 +152,8 @@ def _typical(values: Floats) -> NDArray[np.bool_]:
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
     least, most = low - 1.5 * (high - low), middle + 1.58 * (high - low) / np.sqrt(len(values))
     return np.asarray((least <= values) & (values <= most))
+
+
+def _sums(rows: Floats, weights: Floats) -> Floats:
+    """Of each row, without BLAS, as `fitting.dot`."""
+    return np.asarray(np.einsum("ij,j->i", rows, weights))
