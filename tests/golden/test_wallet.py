@@ -115,7 +115,7 @@ def test_brands_add_up_to_what_was_bought_of_their_category(panel: duckdb.DuckDB
 
 
 def test_double_jeopardy_shows_in_nearly_every_category(panel: duckdb.DuckDBPyConnection) -> None:
-    """Of the categories and quarters with five large brands: the more buyers a brand has, the more often they buy it."""
+    """Of categories and quarters with five large brands: the more buyers a brand has, the more often they buy it."""
     [(categories, positive, median)] = panel.execute(
         """
         with categories as (
