@@ -33,10 +33,10 @@ order_lines as (
 
 ),
 
-orders as (
+refunds as (
 
-    select * from {{ ref('int_orders_enriched') }}
-    where is_valid_sale and refund_minor > 0 and {{ is_affected('customer') }}
+    select * from {{ ref('int_refunds_spread') }}
+    where {{ is_affected('customer') }}
 
 ),
 
@@ -44,38 +44,6 @@ data_window as (
 
     select data_end_on
     from {{ ref('int_data_window') }}
-
-),
-
--- A refund is of an order: its lines bear it in parts that are rounded as they add up, so that all of it is borne.
-line_bounds as (
-
-    select
-        order_lines.order_id,
-        order_lines.line_number,
-        orders.refund_minor,
-        order_lines.line_minor,
-        sum(order_lines.line_minor) over (
-            partition by order_lines.order_id
-            order by order_lines.line_number
-            rows between unbounded preceding and current row
-        ) as until_minor,
-        sum(order_lines.line_minor) over (partition by order_lines.order_id) as lines_minor
-    from order_lines
-    inner join orders
-        on order_lines.order_id = orders.order_id
-
-),
-
-line_refunds as (
-
-    select
-        order_id,
-        line_number,
-        {% set until = ratio('cast(refund_minor as double) * until_minor', 'lines_minor') -%}
-        {%- set before = ratio('cast(refund_minor as double) * (until_minor - line_minor)', 'lines_minor') -%}
-        cast(round({{ until }}) - round({{ before }}) as bigint) as refund_minor
-    from line_bounds
 
 ),
 
@@ -103,7 +71,7 @@ spent as (
         order_lines.category,
         coalesce(order_lines.brand, 'unknown') as brand,
         'panel' as provenance,
-        order_lines.line_minor - coalesce(line_refunds.refund_minor, 0) as spend_minor,
+        order_lines.line_minor - coalesce(refunds.refund_minor, 0) as spend_minor,
         cast(null as double) as brand_rank,
         order_lines.business_date as purchased_on,
         {{ period_start(grain or 'year', 'order_lines.business_date') }} as period_start_on,
@@ -113,10 +81,10 @@ spent as (
     from order_lines
     inner join data_window
         on order_lines.business_date <= data_window.data_end_on
-    left join line_refunds
+    left join refunds
         on
-            order_lines.order_id = line_refunds.order_id
-            and order_lines.line_number = line_refunds.line_number
+            order_lines.order_id = refunds.order_id
+            and order_lines.line_number = refunds.line_number
     where order_lines.category is not null
 
 ),
