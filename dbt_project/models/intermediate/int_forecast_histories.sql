@@ -23,20 +23,18 @@ refunds as (
 
 ),
 
-sample_steps as (
+sampled as (
 
-    select greatest(cast(ceil(count(*) / {{ var('forecast_backtest_customers') }}.0) as bigint), 1) as sample_step
-    from customers
+    select * from {{ ref('int_customers_sampled') }}
 
 ),
 
--- By a hash of the name: the same customers from run to run, and no others because of how anybody buys.
 sampled_customers as (
 
     select customers.*
     from customers
-    cross join sample_steps
-    where mod({{ integer_key(['customers.customer_id']) }}, sample_steps.sample_step) = 0
+    inner join sampled
+        on customers.customer_id = sampled.customer_id
 
 ),
 
