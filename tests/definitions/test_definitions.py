@@ -94,7 +94,8 @@ def test_every_suite_is_a_check_and_blocks_unless_its_table_is_read_before_it_ru
     _, definitions = definitions_of("complete_journey")
     graph = definitions.resolve_asset_graph()
     steps = [step for step in definitions.assets or () if isinstance(step, dg.AssetsDefinition)]
-    readers = [step for step in steps if step.op.name in ("build_marts", "learn_risk", "build_forecasts")]
+    reading = ("build_marts", "learn_risk", "model_wallets", "build_forecasts")
+    readers = [step for step in steps if step.op.name in reading]
     for suite in catalog.suites():
         key = dg.AssetKey([suite.schema, suite.table])
         assert key in graph.get_all_asset_keys(), f"{suite.path.name} is about a table that nobody builds"
@@ -123,6 +124,7 @@ def test_the_steps_of_a_run_and_their_order(definitions_of: DefinitionsOf) -> No
         "fit_brand_panels",
         "fit_purchases",
         "learn_risk",
+        "model_wallets",
         "build_forecasts",
         "check_expectations",
         "publish_version",

@@ -7,24 +7,28 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from orchestration.defs.context import RUN, run_of
-from orchestration.lib.forecast.tables import PANEL_TABLES, PURCHASE_TABLES, RISK_TABLES
+from orchestration.lib.forecast.tables import PANEL_TABLES, PURCHASE_TABLES, RISK_TABLES, WALLET_TABLES
 from orchestration.lib.progress import counted
 from orchestration.lib.running import TenureRun, markdown_table
 
 if TYPE_CHECKING:
     from orchestration.lib.forecast.churn_risk import LearntModel, Measures
     from orchestration.lib.forecast.scoring import FittedModel
+    from orchestration.lib.forecast.wallets import Measures as WalletMeasures
 
 _PARAMETERS = "parameters ± standard errors"
 _DATES, _HISTORIES, _FEATURES, _OUTCOMES = (
     dg.AssetKey(["intermediate", f"int_forecast_{name}"]) for name in ("dates", "histories", "features", "outcomes")
+)
+_WALLET_PERIODS, _WALLET_FEATURES = (
+    dg.AssetKey(["intermediate", f"int_wallet_{name}"]) for name in ("periods", "features")
 )
 
 _BRAND_PANELS = dg.AssetKey(["intermediate", "int_brand_panels_summed"])
 
 
 def build_forecast_assets(specs: Sequence[dg.AssetSpec]) -> list[dg.AssetsDefinition]:
-    """Three steps: the models of purchases and spend, then those of churn risk, and of the brands of a panel.
+    """Four steps: the models of purchases and spend, then those of churn risk; of the brands of a panel; of wallets.
 
     Args:
         specs: the tables of dbt's source `forecast` as it describes them.
@@ -69,7 +73,18 @@ def build_forecast_assets(specs: Sequence[dg.AssetSpec]) -> list[dg.AssetsDefini
             results = fit_panels(run)
         yield from results
 
-    return [fit_purchases, learn_risk, fit_brand_panels]
+    @dg.multi_asset(
+        name="model_wallets",
+        specs=[by_table[table].replace_attributes(deps=[_WALLET_PERIODS, _WALLET_FEATURES]) for table in WALLET_TABLES],
+        required_resource_keys={RUN},
+    )
+    def model_wallets(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        run = run_of(context)
+        with run.step("fit"):
+            results = model(run)
+        yield from results
+
+    return [fit_purchases, learn_risk, fit_brand_panels, model_wallets]
 
 
 def fit(run: TenureRun) -> list[dg.MaterializeResult[None]]:
@@ -164,6 +179,30 @@ def fit_panels(run: TenureRun) -> list[dg.MaterializeResult[None]]:
     return _results(rows, {"dirichlet_models": metadata})
 
 
+def model(run: TenureRun) -> list[dg.MaterializeResult[None]]:
+    """Learn, try and choose the models of wallets, and model those of the latest period."""
+    import duckdb
+
+    from orchestration.lib.forecast import tables, wallets
+
+    run.progress.stage("Model the wallets that nobody observed")
+    with duckdb.connect(str(run.settings.warehouse_path)) as connection:
+        learnt = wallets.model_wallets(connection, wallets.Rules.of(run.variables()), run.progress.line)
+        rows = tables.row_counts(connection, WALLET_TABLES)
+    _record(run, rows, learnt.seconds)
+    chosen = f"{learnt.choice.model_id}: {learnt.choice.why}"
+    run.progress.line(f"chosen: {chosen}")
+    return _results(
+        rows,
+        {
+            "wallet_models": {"chosen": chosen},
+            "wallet_quality": {
+                "measures": dg.MetadataValue.md(markdown_table([_wallet_row(found) for found in learnt.measures]))
+            },
+        },
+    )
+
+
 def _record(run: TenureRun, rows: Mapping[str, int], seconds: Mapping[str, float]) -> None:
     from orchestration.lib.publishing import RunStep
 
@@ -214,4 +253,14 @@ def _measures_row(found: "Measures") -> dict[str, Any]:
         "AUC": f"{found.auc:.4f}",
         "Brier score": f"{found.brier:.4f}",
         "lift of the top decile": f"{found.lift:.2f}",
+    }
+
+
+def _wallet_row(found: "WalletMeasures") -> dict[str, Any]:
+    return {
+        "period": f"{found.period.starts_on} to {found.period.ends_on}",
+        "model": found.model_id,
+        "wallets": f"{found.wallet_count:,}",
+        "pinball loss": f"{found.pinball_loss:.4g}",
+        "coverage": f"{found.coverage:.3f}",
     }

@@ -24,6 +24,7 @@ from orchestration.lib.forecast.purchase_fits import dates
 from orchestration.lib.forecast.risk import FEWEST, Line, RiskModel, Samples
 from orchestration.lib.forecast.scoring import FittedModel
 from orchestration.lib.forecast.tables import RISK_TABLES, replaced
+from orchestration.lib.forecast.trees import feature_matrix
 from orchestration.lib.progress import counted
 
 BOOSTED_TREES, P_ALIVE, RECENCY = risk.FAMILY, "p_alive", "recency"
@@ -334,7 +335,7 @@ def _read(connection: duckdb.DuckDBPyConnection, condition: str) -> Customers:
     lost = np.ma.filled(columns.pop("lost"), np.nan)
     names = tuple(columns)
     histories = Histories(x, t_x, t, np.ones(len(place)))
-    return Customers(place, names, risk.columns(columns, names), histories, lost)
+    return Customers(place, names, feature_matrix(columns, names), histories, lost)
 
 
 def _usable_dates(connection: duckdb.DuckDBPyConnection, as_of_on: date) -> list[date]:

@@ -1,7 +1,7 @@
-"""How good a forecast of yes or no was.
+"""How good a forecast was.
 
-Every measure takes forecasts (0–1), what came (0 or 1) and how many customers, one array element per customer or per
-group of equal ones.
+Of yes or no, every measure takes forecasts (0–1), what came (0 or 1) and how many customers, one array element per
+customer or per group of equal ones.
 """
 
 from __future__ import annotations
@@ -71,3 +71,13 @@ def calibration(forecast: Floats, came: Floats, count: Floats, bins: int = 10) -
             Bin(float(total), float((customers * distinct)[inside].sum() / total), float(true[inside].sum() / total))
         )
     return found
+
+
+def pinball(forecast: Floats, came: Floats, quantile: float) -> float:
+    """Mean loss of forecasts of a quantile (0–1), in the unit of what came: least where they are that quantile.
+
+    What came beyond the forecast counts `quantile` for each unit, what it fell short of it 1 − `quantile`.
+    [Koenker & Bassett 1978]
+    """
+    beyond = came - forecast
+    return float(np.maximum(quantile * beyond, (quantile - 1) * beyond).mean())

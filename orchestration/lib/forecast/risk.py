@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from scipy.special import expit
 
 from orchestration.lib.forecast.fitting import FitRefused
 from orchestration.lib.forecast.histories import Floats, Integers
+from orchestration.lib.forecast.trees import SETTINGS
 
 if TYPE_CHECKING:
     import lightgbm
@@ -19,20 +19,6 @@ if TYPE_CHECKING:
 FAMILY = "boosted_trees"
 FEWEST = 100
 """Customers of either kind below which nothing is learnt."""
-_PARAMETERS = {
-    "objective": "binary",
-    "learning_rate": 0.05,
-    "num_leaves": 31,
-    "min_data_in_leaf": 50,
-    "feature_fraction": 0.8,
-    "lambda_l2": 1.0,
-    # The same trees from the same rows, whatever the machine is and does meanwhile.
-    "seed": 1,
-    "deterministic": True,
-    "force_row_wise": True,
-    "num_threads": 2,
-    "verbosity": -1,
-}
 _MOST_TREES, _PATIENCE = 500, 30
 
 
@@ -130,7 +116,7 @@ def fit(learning: Samples, later: Samples) -> RiskModel:
     names = list(learning.names)
     data = lightgbm.Dataset(learning.features, learning.churned, feature_name=names)
     booster = lightgbm.train(
-        _PARAMETERS,
+        {**SETTINGS, "objective": "binary"},
         data,
         num_boost_round=_MOST_TREES,
         valid_sets=[lightgbm.Dataset(later.features, later.churned, feature_name=names, reference=data)],
@@ -138,8 +124,3 @@ def fit(learning: Samples, later: Samples) -> RiskModel:
     )
     log_odds = np.asarray(booster.predict(later.features, raw_score=True))
     return RiskModel(booster, learning.names, Line.through(log_odds, later.churned))
-
-
-def columns(samples: dict[str, NDArray[np.generic]], names: Sequence[str]) -> Floats:
-    """Columns by name as customers × features."""
-    return np.stack([np.ma.filled(np.ma.asarray(samples[name], dtype=float), np.nan) for name in names], axis=1)

@@ -42,7 +42,20 @@ PANEL_TABLES = {
         expected_sole_rate double
     )""",
 }
-TABLES = {**PURCHASE_TABLES, **RISK_TABLES, **PANEL_TABLES}
+WALLET_TABLES = {
+    "wallet_models": """(
+        period_start_on date, period_end_on date, is_current boolean, model_id varchar, basis varchar,
+        is_chosen boolean, learnt_from_count bigint, refusal varchar
+    )""",
+    "wallet_quality": """(
+        as_of_on date, model_id varchar, measure varchar, bin varchar, forecast double, actual double,
+        customer_count bigint
+    )""",
+    "wallet_scores": """(
+        period_start_on date, period_end_on date, customer_id varchar, category varchar, wallet_minor bigint
+    )""",
+}
+TABLES = {**PURCHASE_TABLES, **RISK_TABLES, **PANEL_TABLES, **WALLET_TABLES}
 
 
 def create(connection: duckdb.DuckDBPyConnection, tables: dict[str, str]) -> None:
