@@ -14,7 +14,7 @@ import pytest
 
 from expectations import catalog
 from orchestration.lib import inputs, loading
-from orchestration.lib.forecast import churn_risk, purchase_fits, wallets
+from orchestration.lib.forecast import churn_risk, purchase_fits
 from orchestration.lib.mapping import load_mapping
 from orchestration.lib.settings import Settings
 from orchestration.synthetic.dirt import DEFECTS, planted
@@ -62,10 +62,9 @@ def loaded(
     domains = tuple(f"marts/{domain}" for domain in marts)
     project.build(connection, only=("staging", "intermediate", *domains))
     if is_fitted:
-        variables = catalog.project_variables()
-        purchase_fits.write(connection, purchase_fits.fit(connection, variables["forecast_models"], 100), clv_months=36)
+        families = catalog.project_variables()["forecast_models"]
+        purchase_fits.write(connection, purchase_fits.fit(connection, families, 100), clv_months=36)
         churn_risk.learn_risk(connection)
-        wallets.model_wallets(connection, wallets.Rules.of(variables))
         project.build(connection, only=("intermediate", *domains))
     return Loaded(world, connection, made.mapping)
 

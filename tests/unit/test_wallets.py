@@ -236,7 +236,7 @@ def test_a_panels_lines_and_a_quantile_of_nothing_model_nothing(warehouse: duckd
     learnt = model_wallets(warehouse, Rules(quantile=0.9, least_customers=1, trial_count=2, panel_period="month"))
     assert {"panel's" in (refusal or "") for refusal in refusals(learnt)} == {True}
     assert contents(warehouse)["wallet_scores"] == []
-    model_wallets(warehouse, Rules(quantile=None, least_customers=1, trial_count=2))
+    model_wallets(warehouse, Rules(quantile=0, least_customers=1, trial_count=2))
     assert contents(warehouse) == {name: [] for name in WALLET_TABLES}
 
 
@@ -272,4 +272,4 @@ def test_the_trees_are_chosen_only_if_their_mean_loss_is_lower(
 def test_the_vars_are_read_by_their_names() -> None:
     variables = {"wallet_quantile": 0.8, "wallet_least_customers": 50, "forecast_backtest_count": 3, "panel_period": ""}
     assert Rules.of(variables) == Rules(0.8, 50, 3)
-    assert Rules.of({**variables, "wallet_quantile": None, "panel_period": "year"}) == Rules(None, 50, 3, "year")
+    assert Rules.of({**variables, "wallet_quantile": 0, "panel_period": "year"}) == Rules(0, 50, 3, "year")

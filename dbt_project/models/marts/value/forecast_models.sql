@@ -18,6 +18,12 @@ learnt as (
 
 ),
 
+wallets as (
+
+    select * from {{ source('forecast', 'wallet_models') }}
+
+),
+
 models as (
 
     select
@@ -32,6 +38,7 @@ models as (
         log_likelihood,
         customer_count,
         cast(null as date) as calibrated_on,
+        cast(null as {{ dbt.type_string() }}) as basis,
         refusal
     from fitted
 
@@ -49,30 +56,60 @@ models as (
         cast(null as double) as log_likelihood,
         learnt_from_count as customer_count,
         calibrated_on,
+        cast(null as {{ dbt.type_string() }}) as basis,
         refusal
     from learnt
+
+),
+
+dated as (
+
+    select
+        models.*,
+        dates.is_current
+    from models
+    inner join dates
+        on models.as_of_on = dates.as_of_on
+
+    union all
+
+    select
+        period_end_on as as_of_on,
+        model_id,
+        model_id as model_family,
+        'wallet' as purpose,
+        is_chosen,
+        {%- for parameter in parameters %}
+        cast(null as double) as {{ parameter }},
+        {%- endfor %}
+        cast(null as double) as log_likelihood,
+        learnt_from_count as customer_count,
+        cast(null as date) as calibrated_on,
+        basis,
+        refusal,
+        is_current
+    from wallets
 
 ),
 
 final as (
 
     select
-        models.model_id,
-        models.as_of_on,
-        models.model_family,
-        models.purpose,
+        model_id,
+        as_of_on,
+        model_family,
+        purpose,
         {%- for parameter in parameters %}
-        models.{{ parameter }},
+        {{ parameter }},
         {%- endfor %}
-        models.log_likelihood,
-        models.customer_count,
-        models.refusal,
-        dates.is_current,
-        dates.is_current and models.is_chosen as is_chosen,
-        models.calibrated_on
-    from models
-    inner join dates
-        on models.as_of_on = dates.as_of_on
+        log_likelihood,
+        customer_count,
+        refusal,
+        is_current,
+        is_current and is_chosen as is_chosen,
+        calibrated_on,
+        basis
+    from dated
 
 )
 

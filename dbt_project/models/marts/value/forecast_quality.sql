@@ -19,6 +19,12 @@ risk_quality as (
 
 ),
 
+wallet_quality as (
+
+    select * from {{ source('forecast', 'wallet_quality') }}
+
+),
+
 -- What was said of customers before days that have passed since.
 forecasts as (
 
@@ -173,6 +179,18 @@ final as (
         actual,
         customer_count
     from risk_quality
+
+    union all
+
+    select
+        model_id,
+        as_of_on,
+        measure,
+        bin,
+        forecast,
+        actual,
+        customer_count
+    from wallet_quality
 
 )
 

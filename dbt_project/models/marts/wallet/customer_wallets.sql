@@ -1,6 +1,47 @@
-with wallets as (
+with observed as (
 
     select * from {{ ref('int_wallets_observed') }}
+
+),
+
+modelled as (
+
+    select * from {{ ref('int_wallets_modelled') }}
+
+),
+
+-- Of a wallet that nobody observed it is not known of which brands it is.
+wallets as (
+
+    select
+        customer_id,
+        period_start_on,
+        period_end_on,
+        category,
+        provenance,
+        own_minor,
+        wallet_minor,
+        top_minor,
+        brand_count,
+        ranked_count,
+        own_rank
+    from observed
+
+    union all
+
+    select
+        customer_id,
+        period_start_on,
+        period_end_on,
+        category,
+        'modelled' as provenance,
+        own_minor,
+        wallet_minor,
+        cast(null as bigint) as top_minor,
+        cast(null as bigint) as brand_count,
+        cast(null as bigint) as ranked_count,
+        cast(null as decimal(18, 1)) as own_rank
+    from modelled
 
 ),
 
