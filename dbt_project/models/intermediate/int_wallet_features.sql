@@ -64,6 +64,19 @@ observed_customers as (
 
 ),
 
+-- Of a category that no panel asks for, spending nothing would be learnt.
+observed_categories as (
+
+    select distinct observed.category
+    from observed
+    inner join periods
+        on
+            observed.period_start_on = periods.period_start_on
+            and observed.period_end_on = periods.period_end_on
+    where observed.wallet_minor is not null
+
+),
+
 -- Whose wallets are known once the period is over.
 learners as (
 
@@ -164,7 +177,11 @@ recent_pairs as (
     from pairs
     inner join periods
         on pairs.period_end_on = periods.period_end_on
-    where {{ is_of_last_days('pairs.last_purchased_on', 'periods.known_until_on', var('wallet_category_days')) }}
+    left join observed_categories
+        on pairs.category = observed_categories.category
+    where
+        (periods.basis = 'own_spend' or observed_categories.category is not null)
+        and {{ is_of_last_days('pairs.last_purchased_on', 'periods.known_until_on', var('wallet_category_days')) }}
 
 ),
 
