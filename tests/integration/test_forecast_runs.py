@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from orchestration.cli import app
 from orchestration.defs.dbt.assets import build
-from orchestration.defs.forecast.assets import fit, learn
+from orchestration.defs.forecast.assets import fit_brand_panels, fit_purchases, learn_risk, model_wallets
 from orchestration.defs.ingest.assets import load
 from orchestration.lib.dbt import FORECASTS, MARTS
 from orchestration.lib.progress import LineProgress
@@ -43,8 +43,8 @@ def test_what_is_pending_waits_for_both_phases(shop: Shop) -> None:
     assert pending(shop) == 1
 
     rest = a_run(shop)
-    fit(rest)
-    learn(rest)
+    for fit in (fit_purchases, learn_risk, fit_brand_panels, model_wallets):
+        fit(rest)
     assert build(rest, FORECASTS, None).is_success
     assert pending(shop) == 1, "this run knows nothing of what the other has built"
 

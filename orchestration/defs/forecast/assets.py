@@ -1,7 +1,7 @@
 """What SQL does not compute: models fitted and risks learnt between the two phases of dbt."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -23,8 +23,10 @@ _DATES, _HISTORIES, _FEATURES, _OUTCOMES = (
 _WALLET_PERIODS, _WALLET_FEATURES = (
     dg.AssetKey(["intermediate", f"int_wallet_{name}"]) for name in ("periods", "features")
 )
-
 _BRAND_PANELS = dg.AssetKey(["intermediate", "int_brand_panels_summed"])
+
+Work = Callable[[TenureRun], list[dg.MaterializeResult[None]]]
+"""Fits, writes its tables, and says what became of them."""
 
 
 def build_forecast_assets(specs: Sequence[dg.AssetSpec]) -> list[dg.AssetsDefinition]:
@@ -34,60 +36,33 @@ def build_forecast_assets(specs: Sequence[dg.AssetSpec]) -> list[dg.AssetsDefini
         specs: the tables of dbt's source `forecast` as it describes them.
     """
     by_table = {spec.key.path[-1]: spec for spec in specs}
-
-    @dg.multi_asset(
-        name="fit_purchases",
-        specs=[by_table[table].replace_attributes(deps=[_DATES, _HISTORIES]) for table in PURCHASE_TABLES],
-        required_resource_keys={RUN},
-    )
-    def fit_purchases(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        run = run_of(context)
-        with run.step("fit"):
-            results = fit(run)
-        yield from results
-
     purchases = by_table["model_parameters"].key
 
-    @dg.multi_asset(
-        name="learn_risk",
-        specs=[
-            by_table[table].replace_attributes(deps=[_DATES, _HISTORIES, _FEATURES, _OUTCOMES, purchases])
-            for table in RISK_TABLES
-        ],
-        required_resource_keys={RUN},
-    )
-    def learn_risk(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        run = run_of(context)
-        with run.step("fit"):
-            results = learn(run)
-        yield from results
+    def step(name: str, tables: Mapping[str, str], deps: Sequence[dg.AssetKey], work: Work) -> dg.AssetsDefinition:
+        """The tables that one piece of work writes, after what it reads."""
 
-    @dg.multi_asset(
-        name="fit_brand_panels",
-        specs=[by_table[table].replace_attributes(deps=[_BRAND_PANELS]) for table in PANEL_TABLES],
-        required_resource_keys={RUN},
-    )
-    def fit_brand_panels(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        run = run_of(context)
-        with run.step("fit"):
-            results = fit_panels(run)
-        yield from results
+        @dg.multi_asset(
+            name=name,
+            specs=[by_table[table].replace_attributes(deps=deps) for table in tables],
+            required_resource_keys={RUN},
+        )
+        def fitted(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+            run = run_of(context)
+            with run.step("fit"):
+                results = work(run)
+            yield from results
 
-    @dg.multi_asset(
-        name="model_wallets",
-        specs=[by_table[table].replace_attributes(deps=[_WALLET_PERIODS, _WALLET_FEATURES]) for table in WALLET_TABLES],
-        required_resource_keys={RUN},
-    )
-    def model_wallets(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        run = run_of(context)
-        with run.step("fit"):
-            results = model(run)
-        yield from results
+        return fitted
 
-    return [fit_purchases, learn_risk, fit_brand_panels, model_wallets]
+    return [
+        step("fit_purchases", PURCHASE_TABLES, [_DATES, _HISTORIES], fit_purchases),
+        step("learn_risk", RISK_TABLES, [_DATES, _HISTORIES, _FEATURES, _OUTCOMES, purchases], learn_risk),
+        step("fit_brand_panels", PANEL_TABLES, [_BRAND_PANELS], fit_brand_panels),
+        step("model_wallets", WALLET_TABLES, [_WALLET_PERIODS, _WALLET_FEATURES], model_wallets),
+    ]
 
 
-def fit(run: TenureRun) -> list[dg.MaterializeResult[None]]:
+def fit_purchases(run: TenureRun) -> list[dg.MaterializeResult[None]]:
     """Fit the models of purchases and spend as of all dates, and write them for SQL to score by.
 
     Raises FitRefused where there is no fit to score by; the tables are then as they were.
@@ -124,7 +99,7 @@ def fit(run: TenureRun) -> list[dg.MaterializeResult[None]]:
     return _results(rows, {"model_parameters": fits})
 
 
-def learn(run: TenureRun) -> list[dg.MaterializeResult[None]]:
+def learn_risk(run: TenureRun) -> list[dg.MaterializeResult[None]]:
     """Learn, judge and choose the models of churn risk, and score the customers of the current date."""
     import duckdb
 
@@ -156,7 +131,7 @@ def learn(run: TenureRun) -> list[dg.MaterializeResult[None]]:
     )
 
 
-def fit_panels(run: TenureRun) -> list[dg.MaterializeResult[None]]:
+def fit_brand_panels(run: TenureRun) -> list[dg.MaterializeResult[None]]:
     """Fit what is to be expected of the brands of a panel, category by category; without a panel there are none."""
     import duckdb
 
@@ -179,7 +154,7 @@ def fit_panels(run: TenureRun) -> list[dg.MaterializeResult[None]]:
     return _results(rows, {"dirichlet_models": metadata})
 
 
-def model(run: TenureRun) -> list[dg.MaterializeResult[None]]:
+def model_wallets(run: TenureRun) -> list[dg.MaterializeResult[None]]:
     """Learn, try and choose the models of wallets, and model those of the latest period."""
     import duckdb
 

@@ -6,9 +6,7 @@ known by then what had become of them. It is learnt from all such dates but the 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
@@ -23,7 +21,7 @@ from orchestration.lib.forecast.histories import Floats, Histories, Integers
 from orchestration.lib.forecast.purchase_fits import dates
 from orchestration.lib.forecast.risk import FEWEST, Line, RiskModel, Samples
 from orchestration.lib.forecast.scoring import FittedModel
-from orchestration.lib.forecast.tables import RISK_TABLES, replaced
+from orchestration.lib.forecast.tables import RISK_TABLES, Clock, replaced
 from orchestration.lib.forecast.trees import feature_matrix
 from orchestration.lib.progress import counted
 
@@ -193,31 +191,24 @@ def learn_risk(connection: duckdb.DuckDBPyConnection, on_step: OnStep | None = N
         on_step: for progress.
     """
     say = on_step or (lambda _: None)
-    seconds = dict.fromkeys(RISK_TABLES, 0.0)
-
-    @contextmanager
-    def timed(table: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        seconds[table] += time.perf_counter() - started
-
+    clock = Clock(RISK_TABLES)
     models: list[LearntModel] = []
     measures: list[Measures] = []
     now: dict[str, LearntModel] = {}
     mostly_known: list[date] = []
     with replaced(connection, RISK_TABLES):
-        with timed("risk_models"):
+        with clock.timed("risk_models"):
             _gather(connection)
             purchases = scoring.read(connection)
         for when in dates(connection) if purchases else []:
-            with timed("risk_models"):
+            with clock.timed("risk_models"):
                 learnt = learn(connection, when.as_of_on, purchases)
             made = [model for model in learnt if model.scorer]
             if when.is_current:
                 now = {model.model_id: model for model in made}
                 mostly_known = _usable_dates(connection, when.as_of_on)
             else:
-                with timed("risk_quality"):
+                with clock.timed("risk_quality"):
                     measures += _judged(connection, when.as_of_on, learnt)
             models += learnt
             say(f"as of {when.as_of_on}: {', '.join(model.model_id for model in made) or learnt[0].refusal}")
@@ -231,12 +222,12 @@ def learn_risk(connection: duckdb.DuckDBPyConnection, on_step: OnStep | None = N
                 ],
             )
         if choice.model_id is not None:
-            with timed("risk_scores"):
+            with clock.timed("risk_scores"):
                 _score(connection, now[choice.model_id], say)
         connection.execute("drop table risk_customers")
     trees = now[BOOSTED_TREES].scorer if BOOSTED_TREES in now else None
     importance = trees.model.importance() if isinstance(trees, Trees) else {}
-    return LearntRisk(models, measures, choice, importance, seconds)
+    return LearntRisk(models, measures, choice, importance, clock.seconds)
 
 
 def learn(connection: duckdb.DuckDBPyConnection, as_of_on: date, purchases: Sequence[FittedModel]) -> list[LearntModel]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -76,6 +77,20 @@ def replaced(connection: duckdb.DuckDBPyConnection, tables: dict[str, str]) -> I
     except BaseException:
         connection.execute("rollback")
         raise
+
+
+class Clock:
+    """Seconds that each of the tables takes, from 0 on."""
+
+    def __init__(self, tables: dict[str, str]) -> None:
+        self.seconds = dict.fromkeys(tables, 0.0)
+
+    @contextmanager
+    def timed(self, table: str) -> Iterator[None]:
+        """Around work whose time counts for the table."""
+        started = time.perf_counter()
+        yield
+        self.seconds[table] += time.perf_counter() - started
 
 
 def row_counts(connection: duckdb.DuckDBPyConnection, tables: dict[str, str]) -> dict[str, int]:

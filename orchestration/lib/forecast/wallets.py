@@ -10,9 +10,7 @@ customers on whom it is tried, for it is meant for those whose wallets were neve
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
@@ -23,7 +21,7 @@ from numpy.typing import NDArray
 
 from orchestration.lib.forecast import quality
 from orchestration.lib.forecast.histories import Floats, Integers
-from orchestration.lib.forecast.tables import WALLET_TABLES, replaced
+from orchestration.lib.forecast.tables import WALLET_TABLES, Clock, replaced
 from orchestration.lib.forecast.trees import SETTINGS, feature_matrix
 from orchestration.lib.progress import counted
 
@@ -228,24 +226,17 @@ def model_wallets(connection: duckdb.DuckDBPyConnection, rules: Rules, on_step: 
         on_step: for progress.
     """
     say = on_step or (lambda _: None)
-    seconds = dict.fromkeys(WALLET_TABLES, 0.0)
-
-    @contextmanager
-    def timed(table: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        seconds[table] += time.perf_counter() - started
-
+    clock = Clock(WALLET_TABLES)
     models: list[LearntModel] = []
     measures: list[Measures] = []
     choice = Choice(None, "nothing is to be modelled")
     with replaced(connection, WALLET_TABLES):
-        with timed("wallet_models"):
+        with clock.timed("wallet_models"):
             _gather(connection)
             tried_count = 1 if rules.panel_period else rules.trial_count
             periods = _periods(connection)[:tried_count] if rules.quantile else []
         for period in periods:
-            with timed("wallet_quality"):
+            with clock.timed("wallet_quality"):
                 learnt, found = _tried(connection, period, rules)
                 measures += found
             models += learnt
@@ -254,10 +245,10 @@ def model_wallets(connection: duckdb.DuckDBPyConnection, rules: Rules, on_step: 
             current = [model for model in models if model.period.is_current]
             choice = choose(measures, current)
             if choice.model_id is not None:
-                with timed("wallet_models"):
+                with clock.timed("wallet_models"):
                     learning = _learnt_from(connection, periods[0])
                     model = LEARNERS[choice.model_id](learning, rules.quantile)
-                with timed("wallet_scores"):
+                with clock.timed("wallet_scores"):
                     _score(connection, periods[0], model, say)
         for entry in models:
             connection.execute(
@@ -270,7 +261,7 @@ def model_wallets(connection: duckdb.DuckDBPyConnection, rules: Rules, on_step: 
                 ],
             )
         connection.execute("drop table wallets")
-    return LearntWallets(models, measures, choice, seconds)
+    return LearntWallets(models, measures, choice, clock.seconds)
 
 
 def conformal_shift(residuals: Floats, quantile: float) -> float:
