@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from orchestration.lib.contract import personal_columns
+from orchestration.lib.report import figures
 from orchestration.lib.settings import PROJECT_ROOT
 from tests.support.project import compiled, manifest, memory_warehouse
 
@@ -210,3 +211,10 @@ def test_the_tables_that_fits_write_are_described_as_they_are() -> None:
         for column in source["columns"].values()
     ]
     assert described == written
+
+
+def test_the_exposure_of_the_report_names_what_its_charts_are_drawn_from() -> None:
+    [exposure] = manifest()["exposures"].values()
+    named = {manifest()["nodes"][node]["name"] for node in exposure["depends_on"]["nodes"]}
+    drawn = {table.split(".")[1] for specs in figures.chapters().values() for spec in specs for table in spec.tables}
+    assert drawn <= named

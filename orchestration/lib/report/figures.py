@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 
 def sections(connection: duckdb.DuckDBPyConnection, context: Context) -> list[Section]:
     """All charts of the report in order, from an open connection to a marts file."""
-    chapters = {
+    return [_section(connection, context, chapter, spec) for chapter, specs in chapters().items() for spec in specs]
+
+
+def chapters() -> dict[str, tuple[Spec, ...]]:
+    """Title of a chapter → its charts, in order."""
+    return {
         "Retention and growth": retention.specs(),
         "Member tiers": tiers.specs(),
         "Points": points.specs(),
         "Share of wallet": wallet.specs(),
     }
-    return [_section(connection, context, chapter, spec) for chapter, specs in chapters.items() for spec in specs]
 
 
 def _section(connection: duckdb.DuckDBPyConnection, context: Context, chapter: str, spec: Spec) -> Section:
