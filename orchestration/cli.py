@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from orchestration.lib.backfilling import Span
     from orchestration.lib.mapping import Mapping
     from orchestration.lib.progress import Progress
+    from orchestration.lib.publishing import Version
     from orchestration.lib.running import TenureRun
     from orchestration.lib.settings import Settings
 
@@ -66,6 +68,12 @@ VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="On failure
 
 
 _LITTLE_ROOM = 10_000_000  # bytes
+
+
+class Target(Enum):
+    """Where else a version can be published."""
+
+    POSTGRES = "postgres"
 
 
 @app.callback(invoke_without_command=True)
@@ -252,7 +260,7 @@ def rollback(
 
     Runs that find nothing new leave it so; a run with something new publishes its version and makes that current.
     """
-    from orchestration.lib import publishing
+    from orchestration.lib import postgres, publishing
 
     with _plain_errors():
         settings = _settings(None, home)
@@ -262,6 +270,41 @@ def rollback(
         typer.echo(
             f"{settings.current} shows version {number} ({version.dataset}, data through {version.data_end}).{stays}"
         )
+        if postgres.is_wanted():
+            typer.echo("Postgres follows with the next `tenure publish --to postgres`, or `tenure run`.")
+
+
+@app.command()
+def publish(
+    to: Annotated[
+        Target, typer.Option(help="postgres: the database whose connection is in the variable TENURE_POSTGRES.")
+    ],
+    number: Annotated[
+        int | None,
+        typer.Option(
+            "--version",
+            metavar="VERSION",
+            help="A number from `tenure versions`. Default: the current one.",
+            show_default=False,
+        ),
+    ] = None,
+    home: HomeOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Write a published version into a database, all of its marts in one instant, and grant its readers what is theirs.
+
+    Does nothing but make the grants again where the database serves the version already.
+    """
+    from orchestration.lib import publishing
+    from orchestration.lib.errors import UserError
+
+    with _plain_errors(verbose):
+        settings = _settings(None, home)
+        version = publishing.current(settings) if number is None else publishing.find(settings, number)
+        if version is None:
+            raise UserError(f"No version is published in {settings.home} yet.", "`tenure run` makes the first.")
+        if to is Target.POSTGRES:
+            _serve(version)
 
 
 @app.command()
@@ -323,9 +366,9 @@ def _mapping(settings: Settings) -> Mapping:
 def _run(settings: Settings, verbose: bool, *, is_full_refresh: bool = False, span: Span | None = None) -> None:
     """Load, build, check, publish, and say how it ended; no work where nothing is new and nothing was asked for.
 
-    Raises typer.Exit with code 1 when nothing was published.
+    Raises typer.Exit with code 1 when nothing was published, or not everywhere.
     """
-    from orchestration.lib import publishing
+    from orchestration.lib import postgres, publishing
     from orchestration.lib.lock import run_lock
 
     started = time.perf_counter()
@@ -333,7 +376,9 @@ def _run(settings: Settings, verbose: bool, *, is_full_refresh: bool = False, sp
         mapping = _mapping(settings)
         if span is not None:
             _note(settings, mapping, span)
-        elif not is_full_refresh and _is_nothing_new(settings, mapping):
+        elif not is_full_refresh and (shown := _shown_if_nothing_new(settings, mapping)):
+            if postgres.is_wanted():
+                _serve(shown)
             return
         rolled_back = publishing.rolled_back_to(settings)
         finished = _execute(settings, mapping, is_full_refresh, span)
@@ -358,8 +403,8 @@ def _note(settings: Settings, mapping: Mapping, span: Span) -> None:
     )
 
 
-def _is_nothing_new(settings: Settings, mapping: Mapping) -> bool:
-    """Whether the newest version of this data set was made of just these inputs; says so, and makes it current.
+def _shown_if_nothing_new(settings: Settings, mapping: Mapping) -> Version | None:
+    """If the newest version of this data set was made of just these inputs: says so, makes it current, returns it.
 
     Instead of the newest, the version that the data set was rolled back to.
     """
@@ -368,10 +413,10 @@ def _is_nothing_new(settings: Settings, mapping: Mapping) -> bool:
 
     last = publishing.latest(settings)
     if last is None or last.inputs_digest != inputs.fingerprint(settings, mapping).digest:
-        return False
+        return None
     erased_at = last_erasure_at(settings.warehouse_path)
     if erased_at and last.created_at < erased_at:
-        return False
+        return None
     typer.echo(
         f"Nothing new since version {last.number} (published {last.created_at:%Y-%m-%d %H:%M} UTC): no work done."
     )
@@ -385,20 +430,49 @@ def _is_nothing_new(settings: Settings, mapping: Mapping) -> bool:
         was = f"version {before.number} ({before.dataset})" if before else "nothing"
         typer.echo(f"{settings.current} showed {was} and shows version {shown.number} ({shown.dataset}) again.")
     typer.echo(f"Report: {settings.current / shown.report_path.name}")
-    return True
+    return shown
 
 
-def _execute(settings: Settings, mapping: Mapping, is_full_refresh: bool, span: Span | None) -> TenureRun:
+def _serve(version: Version) -> None:
+    """Publish a version to Postgres, and say how it ended."""
+    from orchestration.lib import postgres
+    from orchestration.lib.progress import counted
+
+    started = time.perf_counter()
+    with _progress() as progress:
+        outcome = postgres.publish(version, progress)
+    how = (
+        f"{counted(outcome.table_count, 'table')}, {counted(outcome.row_count, 'row')}, "
+        f"{time.perf_counter() - started:.0f} s"
+        if outcome.is_new
+        else "it did already, and grants were made again"
+    )
+    typer.echo(
+        f"The database '{outcome.database}' serves version {version.number} ({version.dataset}, "
+        f"data through {version.data_end}): {how}."
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on a terminal, lines elsewhere."""
     from rich.console import Console
 
     from orchestration.lib.progress import LineProgress, RichProgress
 
     console = Console()
-    console.print(f"Tenure run of '{settings.dataset}' into {settings.home}", highlight=False, soft_wrap=True)
     if not console.is_terminal:
-        line_progress = LineProgress(lambda text: print(text, flush=True))
-        return _executed(settings, mapping, line_progress, is_full_refresh, span)
+        yield LineProgress(lambda text: print(text, flush=True))
+        return
     with RichProgress(console) as progress:
+        yield progress
+
+
+def _execute(settings: Settings, mapping: Mapping, is_full_refresh: bool, span: Span | None) -> TenureRun:
+    from rich.console import Console
+
+    Console().print(f"Tenure run of '{settings.dataset}' into {settings.home}", highlight=False, soft_wrap=True)
+    with _progress() as progress:
         return _executed(settings, mapping, progress, is_full_refresh, span)
 
 
@@ -513,7 +587,13 @@ def _show_failure(console: Console, run: TenureRun, verbose: bool) -> None:
         state = f"still shows version {shown.number} ({shown.dataset})" if shown else "does not exist yet"
     except PublishingError as error:
         state = f"is broken: {error}"
-    console.print(f"Nothing was published: {run.settings.current} {state}.", highlight=False, soft_wrap=True)
+    ended = (
+        f"Nothing was published: {run.settings.current} {state}."
+        if run.version is None
+        else f"{run.settings.current} shows version {run.version.number}, which is published; "
+        "`tenure publish --to postgres` tries again what failed after it."
+    )
+    console.print(ended, highlight=False, soft_wrap=True)
     if full := _full_disk(run.settings.home):
         console.print(full, highlight=False, soft_wrap=True)
     console.print(f"Details: {log_path(run)}", highlight=False, soft_wrap=True)
@@ -541,6 +621,7 @@ def _failed_title(run: TenureRun) -> str:
         "fit": " while fitting the forecasts",
         "check": ": checks did not pass",
         "publish": " while publishing",
+        "serve": " while publishing to Postgres",
     }
     step = run.failures[0].step if run.failures else ""
     return f"The run of '{run.settings.dataset}' failed{words.get(step, '')}"

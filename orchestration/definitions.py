@@ -15,9 +15,9 @@ from orchestration.defs.context import RUN
 from orchestration.defs.dbt.assets import build_dbt_assets, build_exposures, build_source_specs, mart_keys
 from orchestration.defs.forecast.assets import build_forecast_assets
 from orchestration.defs.ingest.assets import build_landing_assets, build_load_assets
-from orchestration.defs.publish.assets import VERSION_KEY, build_publish_assets
+from orchestration.defs.publish.assets import VERSION_KEY, build_postgres_asset, build_publish_assets
 from orchestration.defs.quality.checks import build_expectation_checks
-from orchestration.lib import history, telemetry
+from orchestration.lib import history, postgres, telemetry
 from orchestration.lib.dbt import FORECASTS, MARTS
 from orchestration.lib.erasing import last_erasure_at
 from orchestration.lib.lock import run_lock
@@ -44,6 +44,7 @@ def build_definitions(run: TenureRun) -> dg.Definitions:
             *build_landing_assets(run.mapping),
             *building,
             build_publish_assets(marts, [suite.name for suite in suites]),
+            *([build_postgres_asset()] if postgres.is_wanted() else []),
             *build_exposures(project, VERSION_KEY),
         ],
         asset_checks=[build_expectation_checks(suites, read_before=read_while_building)],

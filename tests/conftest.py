@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,12 @@ def _run(dataset: str, home: Path) -> Path:
         timeout=600,
     )
     return home
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_database() -> None:
+    """The database that a developer publishes to is not for tests."""
+    os.environ.pop("TENURE_POSTGRES", None)
 
 
 @pytest.fixture(scope="session")

@@ -149,6 +149,15 @@ def latest(settings: Settings) -> Version | None:
     return own[-1] if own else None
 
 
+def find(settings: Settings, number: int) -> Version:
+    """The version of a number. Raises PublishingError, naming those that there are, if there is none."""
+    version = _read_version(settings.versions_dir / str(number))
+    if version is None or not version.marts_path.is_file():
+        known = ", ".join(str(each.number) for each in versions(settings)) or "none"
+        raise PublishingError(f"there is no version {number} in {settings.versions_dir} (there is: {known})")
+    return version
+
+
 def activate(settings: Settings, number: int) -> Version:
     """Make an existing version current in one step, on purpose: to go back to an older one, or forward again.
 
@@ -158,10 +167,7 @@ def activate(settings: Settings, number: int) -> Version:
     as it was.
     """
     with _exclusive(settings):
-        version = _read_version(settings.versions_dir / str(number))
-        if version is None or not version.marts_path.is_file():
-            known = ", ".join(str(each.number) for each in versions(settings)) or "none"
-            raise PublishingError(f"there is no version {number} in {settings.versions_dir} (there is: {known})")
+        version = find(settings, number)
         # The choice first: killed in between, the next run that finds nothing new completes it.
         _write_choice(settings, version)
         _point_current(settings, version.number)
@@ -380,10 +386,10 @@ _RUN_LOG = (
     (
         "step",
         "varchar not null",
-        "load <source>, build, test or check <table>, publish; run is the whole of one that published nothing.",
+        "load <source>, build, test or check <table>, publish, serve; run is the whole of one that published nothing.",
     ),
     ("row_count", "bigint", "Rows read or written; of a test or check the number of tests or rules. NULL for none."),
-    ("seconds", "double not null", "Time taken. That of publishing is known from the next version on."),
+    ("seconds", "double not null", "Time taken. That of publish and serve is known from the next version on."),
     ("status", "varchar not null", "ok, warning, failed, error, skipped; of the step run also killed, not published."),
 )
 
@@ -403,7 +409,7 @@ def _write_run_log(marts: Path, former: Version | None, run: RunRecord, number: 
         connection.execute(f"create table quality.run_log ({columns})")
         connection.execute("""
             comment on table quality.run_log is
-            'One row per run and step, for every run of this data set, published or not. Primary key: run_id, step.'
+            'One row per run and step, for every run of this data set, published or not. Primary key run_id, step.'
         """)
         for name, _, description in _RUN_LOG:
             connection.execute(f"comment on column quality.run_log.{name} is {literal(description)}")

@@ -47,11 +47,11 @@ def prepared(mapping: Mapping, connection: duckdb.DuckDBPyConnection | None) -> 
         ready.execute("set secret_directory = '/dev/null/none'")
         for name, source in mapping.sources.items():
             if any(map(is_url, source.read)):
-                _load_extension(ready, mapping, name, "httpfs")
+                load_extension(ready, "httpfs", _reads(mapping, name))
                 _give_credentials(ready)
                 ready.execute("set s3_url_compatibility_mode = true")
             if source.connection:
-                _load_extension(ready, mapping, name, "postgres_scanner")
+                load_extension(ready, "postgres_scanner", _reads(mapping, name))
                 _attach(ready, mapping, name, source.connection)
         yield ready
 
@@ -182,16 +182,9 @@ class Tables:
     def explain(self, path: str, error: Exception) -> NoReturn:
         # DuckDB's messages repeat the connection, password and all: the error itself must not be seen either.
         what = f"{self.mapping.path}: source '{self.source}' reads {path}, but "
-        text = _without_secrets(str(error), os.environ.get(self._variable, ""))
-        server_says = re.search(r"(?:ERROR|FATAL):\s+(.*)", text)
-        reason = server_says.group(1) if server_says else _first_line(text)
-        if "Unable to connect" in text:
-            told = _first_line(text).partition('": ')[2]
-            raise UserError(
-                f"{what}cannot connect to the database of {self._variable}: {told}.",
-                f"See that the server runs, and that {self._variable} in the environment says how to reach it: "
-                "postgresql://user:password@host:port/database.",
-            ) from None
+        reason = database_says(error, self._variable)
+        if is_unreachable(error):
+            raise UserError(f"{what}{reason}.", connection_remedy(self._variable)) from None
         if "permission denied" in reason:
             raise UserError(
                 f"{what}the database of {self._variable} denies it: {reason}.",
@@ -231,7 +224,16 @@ def _access_remedy(path: str) -> str:
     return f"Set {_KEYS} in the environment, and see that the key may list the bucket and read the file."
 
 
-def _load_extension(connection: duckdb.DuckDBPyConnection, mapping: Mapping, source: str, extension: str) -> None:
+def _reads(mapping: Mapping, source: str) -> str:
+    return f"{mapping.path}: source '{source}' reads {', '.join(mapping.sources[source].read)}, which"
+
+
+def load_extension(connection: duckdb.DuckDBPyConnection, extension: str, what: str) -> None:
+    """Loads an extension of DuckDB out of its Python package.
+
+    Raises:
+        UserError: the package is not installed or is for another DuckDB; begins with `what` needs it.
+    """
     package = f"duckdb_extension_{extension}"
     spec = importlib.util.find_spec(package)
     folders = spec.submodule_search_locations if spec else None
@@ -244,8 +246,7 @@ def _load_extension(connection: duckdb.DuckDBPyConnection, mapping: Mapping, sou
     except (IndexError, duckdb.Error) as error:
         trouble = "is not installed" if not paths else "does not fit this DuckDB"
         raise UserError(
-            f"{mapping.path}: source '{source}' reads {', '.join(mapping.sources[source].read)}, "
-            f"which needs the Python package {package.replace('_', '-')}; it {trouble}.",
+            f"{what} needs the Python package {package.replace('_', '-')}; it {trouble}.",
             f"Install the extra `remote`: `make setup`, or pip install {wanted}.",
         ) from error
 
@@ -307,7 +308,34 @@ def _catalog(variable: str) -> str:
     return f"postgres_{variable}"
 
 
-def _without_secrets(text: str, dsn: str) -> str:
+def is_unreachable(error: Exception) -> bool:
+    """Whether a Postgres database could not even be connected to."""
+    return "Unable to connect" in str(error)
+
+
+def database_says(error: Exception, variable: str) -> str:
+    """What a Postgres database says is wrong, in one line, without the connection or the password in it.
+
+    Args:
+        error: DuckDB's, which repeats the connection: it must not be shown, nor be the cause of what is.
+        variable: the environment variable that holds the connection.
+    """
+    text = without_secrets(str(error), os.environ.get(variable, ""))
+    if is_unreachable(error):
+        told = _first_line(text).partition('": ')[2]
+        return f"cannot connect to the database of {variable}: {told}"
+    server_says = re.search(r"(?:ERROR|FATAL):\s+(.*)", text)
+    return server_says.group(1) if server_says else _first_line(text)
+
+
+def connection_remedy(variable: str) -> str:
+    return (
+        f"See that the server runs, and that {variable} in the environment says how to reach it: "
+        "postgresql://user:password@host:port/database."
+    )
+
+
+def without_secrets(text: str, dsn: str) -> str:
     """A message without the connection string, or the password in it."""
     found = re.findall(r"password\s*=\s*('(?:[^'\\]|\\.)*'|[^\s&]+)|://[^:/@]*:([^@]*)@", dsn)
     passwords = [part.strip("'") for pair in found for part in pair]

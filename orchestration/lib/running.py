@@ -114,7 +114,7 @@ class TenureRun:
 
         self.failures.append(failure)
         # A load that fails leaves the state as it was before it, and is on record there.
-        if failure.step in ("build", "fit", "check", "publish"):
+        if failure.step in ("build", "fit", "check", "publish", "serve"):
             with suppress(OSError):
                 self.state.add_steps([RunStep(failure.step, None, round(time.perf_counter() - started, 3), "failed")])
 

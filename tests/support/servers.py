@@ -144,7 +144,12 @@ class Postgres:
         return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/postgres"
 
     def run(self, sql: str) -> None:
-        subprocess.run([self.psql, self.dsn(), "-qX", "-v", "ON_ERROR_STOP=1", "-c", sql], check=True)
+        self.ask(sql)
+
+    def ask(self, sql: str, user: str = "owner") -> list[str]:
+        """The lines that come of it, values parted by |. Raises CalledProcessError with what the server says."""
+        command = [self.psql, self.dsn(user), "-qXAt", "-v", "ON_ERROR_STOP=1", "-c", sql]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -10,8 +11,12 @@ from orchestration.lib.errors import UserError
 from orchestration.lib.progress import counted
 from orchestration.lib.running import TenureRun
 
+if TYPE_CHECKING:
+    from orchestration.lib.postgres import Outcome
+
 VERSION_KEY = dg.AssetKey(["published", "version"])
 REPORT_KEY = dg.AssetKey(["published", "report"])
+POSTGRES_KEY = dg.AssetKey(["published", "postgres"])
 
 
 def build_publish_assets(mart_keys: Sequence[dg.AssetKey], suite_names: Sequence[str]) -> dg.AssetsDefinition:
@@ -59,6 +64,50 @@ def build_publish_assets(mart_keys: Sequence[dg.AssetKey], suite_names: Sequence
         )
 
     return publish_version
+
+
+def build_postgres_asset() -> dg.AssetsDefinition:
+    """Publishing the version that is current to Postgres."""
+
+    @dg.asset(
+        key=POSTGRES_KEY,
+        deps=[VERSION_KEY],
+        group_name="published",
+        description="The marts of the version in the database of TENURE_POSTGRES, for the roles that may read them.",
+        kinds={"postgres"},
+        required_resource_keys={RUN},
+    )
+    def publish_to_postgres(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        run = run_of(context)
+        with run.step("serve"):
+            outcome = serve(run)
+        return dg.MaterializeResult(
+            metadata={
+                "database": outcome.database,
+                "tables": outcome.table_count,
+                "dagster/row_count": outcome.row_count,
+            }
+        )
+
+    return publish_to_postgres
+
+
+def serve(run: TenureRun) -> "Outcome":
+    """Publish the current version to Postgres, and note it for the run log.
+
+    Raises UserError; what Postgres served it then serves still, unless the message says otherwise.
+    """
+    from orchestration.lib import postgres, publishing
+    from orchestration.lib.publishing import RunStep
+
+    started = time.perf_counter()
+    version = run.version or publishing.current(run.settings)
+    if version is None:
+        raise UserError("There is no version to publish to Postgres.", "Materialise published/version first.")
+    outcome = postgres.publish(version, run.progress)
+    run.state.add_steps([RunStep("serve", outcome.row_count, round(time.perf_counter() - started, 3))])
+    run.progress.line(f"version {version.number}: {counted(outcome.table_count, 'table')} in '{outcome.database}'")
+    return outcome
 
 
 def publish(run: TenureRun, suite_names: Sequence[str]) -> None:
