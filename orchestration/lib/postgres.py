@@ -130,6 +130,10 @@ def publish(version: Version, progress: Progress, *, patience: float = PATIENCE_
         # The error repeats the connection.
         remedy = remote.connection_remedy(VARIABLE) if remote.is_unreachable(error) else _RIGHTS
         raise PostgresError(_not_published(version, remote.database_says(error, VARIABLE)), remedy) from None
+    except (_BusyError, _OutsideError) as error:
+        raise PostgresError(
+            _not_published(version, f"what was left of an earlier one cannot be dropped yet: {error}")
+        ) from None
 
 
 _RIGHTS = "What the user of the connection has to be allowed stands in docs/postgres.md."
@@ -371,8 +375,8 @@ def _swap(
         ) from None
     try:
         _drop(database, [_OLD + name for name in shown], patience)
-    except (_BusyError, duckdb.Error) as error:
-        reason = str(error) if isinstance(error, _BusyError) else remote.database_says(error, VARIABLE)
+    except (_BusyError, _OutsideError, duckdb.Error) as error:
+        reason = remote.database_says(error, VARIABLE) if isinstance(error, duckdb.Error) else str(error)
         raise PostgresError(
             f"Postgres serves version {version.number}, but what it served before could not be dropped: {reason}.",
             "Publish again: it begins with dropping what is left.",
@@ -380,7 +384,7 @@ def _swap(
 
 
 def _drop(database: _Database, schemas: Sequence[str], patience: float) -> None:
-    """Drop schemas. Raises _BusyError where one is read all the time."""
+    """Drop schemas. Raises as `_exclusively` does."""
     if schemas:
         names = ", ".join(map(identifier, schemas))
         # Else there is a word on each table.

@@ -168,7 +168,7 @@ def test_what_is_served_are_the_marts_row_for_row(database: Postgres, cdnow_home
     with duckdb.connect(str(shown.marts_path), read_only=True) as connection:
         silent = connection.execute(
             """select concat_ws('.', schema_name, table_name, column_name) from duckdb_columns()
-            where not internal and comment is null"""
+            where not internal and coalesce(comment, '') = ''"""
         ).fetchall()
     assert sorted(comments) == sorted(name for (name,) in silent)
 
@@ -733,3 +733,53 @@ def test_the_command(database: Postgres, home: Settings, tmp_path: Path) -> None
     assert tenure("publish", "--home", home.home).exit_code == 2
     written = [path for path in home.home.rglob("*") if path.is_file()]
     assert not [path for path in written if PASSWORD.encode() in path.read_bytes()]
+
+
+MAPPING = """
+dataset: shop
+reporting_currency: EUR
+sources: {sales: sales*.csv}
+orders:
+  from: sales
+  columns: {order_id: order_no, customer_id: customer, ordered_at: day, amount: total}
+"""
+
+
+@pytest.mark.integration
+def test_a_run_publishes_to_postgres_too_and_the_next_makes_up_for_what_failed(
+    database: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def run() -> Result:
+        return tenure("run", "--dataset", tmp_path / "shop.yml", "--home", tmp_path / "home")
+
+    def sales(month: int) -> None:
+        days = [f"{month}-{n},c{n % 40},2024-{month:02}-{1 + n % 28:02},{5 + n % 17}.50" for n in range(200)]
+        (tmp_path / f"sales{month}.csv").write_text("\n".join(["order_no,customer,day,total", *days]) + "\n")
+
+    (tmp_path / "shop.yml").write_text(MAPPING)
+    sales(1)
+    first = run()
+    assert first.exit_code == 0, first.output
+    assert "38 tables in 'postgres'" in " ".join(first.output.split())
+    orders = "select version, count(*) from quality.published_version, core.fct_orders group by version"
+    assert database.ask(orders) == ["1|200"]
+    sales(2)
+    monkeypatch.setenv(target.VARIABLE, database.dsn("publisher", f"{PASSWORD}-not"))
+    failed = run()
+    assert failed.exit_code == 1
+    said = " ".join(failed.output.replace("│", "").split())
+    assert "failed while publishing to Postgres" in said
+    assert "password authentication failed" in said
+    assert "current shows version 2, which is published; `tenure publish --to postgres` tries again" in said
+    assert database.ask(orders) == ["1|200"]
+    monkeypatch.setenv(target.VARIABLE, database.dsn("publisher"))
+    again = run()
+    assert again.exit_code == 0
+    assert "Nothing new since version 2" in again.output
+    assert "The database 'postgres' serves version 2 (shop" in again.output
+    assert database.ask(orders) == ["2|400"]
+    with duckdb.connect(str(tmp_path / "home/current/marts.duckdb"), read_only=True) as connection:
+        steps = connection.execute("select version, row_count, status from quality.run_log where step = 'serve'")
+        assert [(version, status) for version, rows, status in steps.fetchall() if rows > 200] == [(1, "ok")]
+    for path in filter(Path.is_file, (tmp_path / "home").rglob("*")):
+        assert PASSWORD.encode() not in path.read_bytes(), path
