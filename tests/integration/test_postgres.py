@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -339,6 +339,22 @@ def test_readers_see_no_error_and_no_mixture_in_fifty_publishes(database: Postgr
     assert time.monotonic() - started < 120
 
 
+def test_a_snapshot_from_before_sees_no_version_rather_than_a_part_of_one(database: Postgres, home: Settings) -> None:
+    serve(home, 1)
+    let_in(database)
+    asked = "select count(*) from quality.published_version; select count(*) from retention.cohorts;"
+    reader = subprocess.Popen(
+        [database.psql, database.dsn("dora"), "-qXAt"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert reader.stdin is not None and reader.stdout is not None
+    reader.stdin.write("begin isolation level repeatable read; select 'ready';\n")
+    reader.stdin.flush()
+    reader.stdout.readline()
+    serve(home, 2)
+    said, _ = reader.communicate(f"{asked} commit; {asked}\n")
+    assert said.split() == ["0", "0", "1", "200"]
+
+
 def test_a_long_reader_keeps_what_is_served_and_nobody_else_waits_for_long(database: Postgres, home: Settings) -> None:
     serve(home, 1)
     let_in(database)
@@ -584,6 +600,27 @@ def test_a_publisher_that_is_killed(database: Postgres, home: Settings, tmp_path
     until_alone(database)
     assert serve(home, 2).is_new
     assert served(database) == ["2"]
+    assert schemas(database) == ["churn", "core", "quality", "retention"]
+
+
+def test_what_a_publisher_leaves_that_is_killed_after_the_swap_goes_with_the_next(
+    database: Postgres, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(home, 1)
+    let_in(database)
+    drop = target._drop
+
+    def killed(where: Any, names: Sequence[str], patience: float) -> None:
+        if "tenure_old__core" in names:
+            raise KeyboardInterrupt
+        drop(where, names, patience)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(target, "_drop", killed)
+        serve(home, 2)
+    assert "tenure_old__core" in schemas(database)
+    assert served(database, "anna") == ["2"]
+    assert not serve(home, 2).is_new
     assert schemas(database) == ["churn", "core", "quality", "retention"]
 
 
