@@ -142,6 +142,8 @@ _RIGHTS = "What the user of the connection has to be allowed stands in docs/post
 def _publish(
     database: _Database, version: Version, progress: Progress, make_sure: Callable[[], object], patience: float
 ) -> Outcome:
+    import duckdb
+
     tables = database.marts()
     schemas = sorted({table.schema for table in tables})
     # What a publisher left that was killed.
@@ -161,12 +163,18 @@ def _publish(
         _VERSION_TABLE,
     }
     if is_new:
-        _load(database, version, tables, schemas, progress)
-        progress.line("compare with the marts")
-        _compare(database, version, tables, served)
-        progress.line("swap")
-        make_sure()
-        _swap(database, version, shown, schemas, served, patience)
+        try:
+            _load(database, version, tables, schemas, progress)
+            progress.line("compare with the marts")
+            _compare(database, version, tables, served)
+            progress.line("swap")
+            make_sure()
+            _swap(database, version, shown, schemas, served, patience)
+        except Exception:
+            # What cannot be dropped now, the next publish drops.
+            with suppress(duckdb.Error, _BusyError, _OutsideError):
+                _drop(database, [name for name in database.schemas() if name.startswith(_NEW)], 0)
+            raise
     else:
         database.tell(_table_grants(tables, ""), *_schema_grants(schemas))
     return Outcome(database.name(), len(tables), row_count, is_new)

@@ -550,6 +550,7 @@ def test_a_difference_leaves_what_is_served(database: Postgres, home: Settings, 
     with pytest.raises(PostgresError, match=f"{words}.*; version 1 stays"):
         serve(home, 2, Listener("compare", lambda: database.run(tampering)))
     assert served(database) == ["1"]
+    assert schemas(database) == ["churn", "core", "quality", "retention"]
     assert serve(home, 2).is_new
     assert served(database) == ["2"]
 
