@@ -1,5 +1,9 @@
 {#- Rates are added up as whole billionths: sums of doubles depend on the order in which they are taken. -#}
 {%- set billion = 1000000000 -%}
+{#- Sets of brands are numbers of as many bits, and powers of two are doubles first. -#}
+{%- if var('duplication_brands_most') > 50 -%}
+    {{ exceptions.raise_compiler_error("duplication_brands_most is " ~ var('duplication_brands_most') ~ " and may be 50 at most") }}
+{%- endif -%}
 
 with observed as (
 
@@ -9,20 +13,31 @@ with observed as (
 
 brands as (
 
-    select * from {{ ref('int_brand_panels_summed') }}
+    select
+        period_start_on,
+        period_end_on,
+        category,
+        provenance,
+        brand,
+        is_own,
+        panel_count,
+        buyer_count,
+        cast(power(2, brand_number - 1) as bigint) as brand_bit
+    from {{ ref('int_brand_panels_summed') }}
     where buyer_count > 0 and brand_number <= {{ var('duplication_brands_most') }}
 
 ),
 
-buyers as (
+-- Which of the brands a customer bought is one number, and customers with the same are counted together: pairing each one's
+-- brands would be a join of all that was observed with itself.
+repertoires as (
 
     select
-        observed.customer_id,
         observed.period_start_on,
         observed.period_end_on,
         observed.category,
         observed.provenance,
-        observed.brand
+        {{ sum_bigint('brands.brand_bit') }} as brand_bits
     from observed
     inner join brands
         on
@@ -32,34 +47,66 @@ buyers as (
             and observed.provenance = brands.provenance
             and observed.brand = brands.brand
     where observed.is_bought
+    group by
+        observed.customer_id,
+        observed.period_start_on,
+        observed.period_end_on,
+        observed.category,
+        observed.provenance
+
+),
+
+repertoire_sums as (
+
+    select
+        period_start_on,
+        period_end_on,
+        category,
+        provenance,
+        brand_bits,
+        count(*) as customer_count
+    from repertoires
+    group by
+        period_start_on,
+        period_end_on,
+        category,
+        provenance,
+        brand_bits
 
 ),
 
 both_bought as (
 
     select
-        buyers.period_start_on,
-        buyers.period_end_on,
-        buyers.category,
-        buyers.provenance,
-        buyers.brand,
+        brands.period_start_on,
+        brands.period_end_on,
+        brands.category,
+        brands.provenance,
+        brands.brand,
         others.brand as other_brand,
-        count(*) as both_count
-    from buyers
-    inner join buyers as others
+        {{ sum_bigint('repertoire_sums.customer_count') }} as both_count
+    from repertoire_sums
+    inner join brands
         on
-            buyers.customer_id = others.customer_id
-            and buyers.period_start_on = others.period_start_on
-            and buyers.period_end_on = others.period_end_on
-            and buyers.category = others.category
-            and buyers.provenance = others.provenance
-            and buyers.brand <> others.brand
+            repertoire_sums.period_start_on = brands.period_start_on
+            and repertoire_sums.period_end_on = brands.period_end_on
+            and repertoire_sums.category = brands.category
+            and repertoire_sums.provenance = brands.provenance
+            and mod({{ integer_quotient('repertoire_sums.brand_bits', 'brands.brand_bit') }}, 2) = 1
+    inner join brands as others
+        on
+            brands.period_start_on = others.period_start_on
+            and brands.period_end_on = others.period_end_on
+            and brands.category = others.category
+            and brands.provenance = others.provenance
+            and brands.brand <> others.brand
+            and mod({{ integer_quotient('repertoire_sums.brand_bits', 'others.brand_bit') }}, 2) = 1
     group by
-        buyers.period_start_on,
-        buyers.period_end_on,
-        buyers.category,
-        buyers.provenance,
-        buyers.brand,
+        brands.period_start_on,
+        brands.period_end_on,
+        brands.category,
+        brands.provenance,
+        brands.brand,
         others.brand
 
 ),
