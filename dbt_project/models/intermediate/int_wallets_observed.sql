@@ -7,8 +7,8 @@ with observed as (
 
 ),
 
--- Our own brands are one together.
-brands as (
+-- Our own brands are one together; of the others each stands for itself.
+sums as (
 
     select
         customer_id,
@@ -16,39 +16,18 @@ brands as (
         period_end_on,
         category,
         provenance,
-        is_own,
-        case when count(spend_minor) = count(*) then {{ sum_bigint('spend_minor') }} end as spend_minor,
-        min(brand_rank) as brand_rank
+        {{ sum_known('spend_minor') }} as wallet_minor,
+        case when count(case when is_own then 1 end) > 0 then {{ sum_known('spend_minor', 'is_own') }} end as own_brands_minor,
+        count(case when is_own then 1 end) = 0 and count(spend_minor) > 0 and count(is_own) > 0 as is_without_own,
+        max(case when not coalesce(is_own, false) then spend_minor end) as other_top_minor,
+        count(
+            case when not coalesce(is_own, false) and (spend_minor > 0 or brand_rank is not null) then 1 end
+        ) as other_used_count,
+        count(case when not coalesce(is_own, false) then brand_rank end) as other_stated_count,
+        count(case when not coalesce(is_own, false) and spend_minor > 0 then 1 end) as other_bought_count,
+        count(brand_rank) > 0 as is_stated,
+        min(case when is_own then brand_rank end) as own_stated_rank
     from observed
-    group by
-        customer_id,
-        period_start_on,
-        period_end_on,
-        category,
-        provenance,
-        is_own,
-        case when is_own then null else brand end
-
-),
-
-wallets as (
-
-    select
-        customer_id,
-        period_start_on,
-        period_end_on,
-        category,
-        provenance,
-        case when count(spend_minor) = count(*) then {{ sum_bigint('spend_minor') }} end as wallet_minor,
-        case
-            when count(case when is_own then 1 end) > 0 then max(case when is_own then spend_minor end)
-            when count(spend_minor) > 0 and count(is_own) > 0 then 0
-        end as own_minor,
-        max(spend_minor) as top_minor,
-        count(case when spend_minor > 0 or brand_rank is not null then 1 end) as brand_count,
-        count(brand_rank) > 0 as is_ranked,
-        max(case when is_own then brand_rank end) as own_brand_rank
-    from brands
     group by
         customer_id,
         period_start_on,
@@ -59,7 +38,79 @@ wallets as (
 ),
 
 -- Brands are ranked as the customer ranks them, or else by what is spent.
-ranked as (
+wallets as (
+
+    select
+        customer_id,
+        period_start_on,
+        period_end_on,
+        category,
+        provenance,
+        wallet_minor,
+        case when is_without_own then 0 else own_brands_minor end as own_minor,
+        greatest(other_top_minor, own_brands_minor) as top_minor,
+        other_used_count + case when own_brands_minor > 0 or own_stated_rank is not null then 1 else 0 end as brand_count,
+        is_stated,
+        case
+            when is_stated then other_stated_count + case when own_stated_rank is not null then 1 else 0 end
+            else other_bought_count + case when own_brands_minor > 0 then 1 else 0 end
+        end as ranked_count,
+        case
+            when is_stated then own_stated_rank
+            when own_brands_minor > 0 then -cast(own_brands_minor as double)
+        end as own_standing
+    from sums
+
+),
+
+-- Few wallets are both ours and others': the rest need no comparison.
+standings as (
+
+    select
+        wallets.customer_id,
+        wallets.period_start_on,
+        wallets.period_end_on,
+        wallets.category,
+        wallets.provenance,
+        wallets.own_standing,
+        case
+            when wallets.is_stated then observed.brand_rank
+            when observed.spend_minor > 0 then -cast(observed.spend_minor as double)
+        end as standing
+    from observed
+    inner join wallets
+        on
+            observed.customer_id = wallets.customer_id
+            and observed.period_start_on = wallets.period_start_on
+            and observed.period_end_on = wallets.period_end_on
+            and observed.category = wallets.category
+            and observed.provenance = wallets.provenance
+    where wallets.own_standing is not null and wallets.ranked_count > 1 and not observed.is_own
+
+),
+
+comparisons as (
+
+    select
+        customer_id,
+        period_start_on,
+        period_end_on,
+        category,
+        provenance,
+        count(case when standing < own_standing then 1 end) as better_count,
+        count(case when standing = own_standing then 1 end) as equal_count
+    from standings
+    group by
+        customer_id,
+        period_start_on,
+        period_end_on,
+        category,
+        provenance
+
+),
+
+-- Of brands that stand equal each has the mean of their ranks, so that the ranks add up as without ties.
+placed as (
 
     select
         wallets.customer_id,
@@ -71,58 +122,21 @@ ranked as (
         wallets.wallet_minor,
         wallets.top_minor,
         wallets.brand_count,
-        case
-            when wallets.is_ranked then brands.brand_rank
-            when brands.spend_minor > 0 then -cast(brands.spend_minor as double)
-        end as standing,
-        case
-            when wallets.is_ranked then wallets.own_brand_rank
-            when wallets.own_minor > 0 then -cast(wallets.own_minor as double)
-        end as own_standing
-    from wallets
-    inner join brands
-        on
-            wallets.customer_id = brands.customer_id
-            and wallets.period_start_on = brands.period_start_on
-            and wallets.period_end_on = brands.period_end_on
-            and wallets.category = brands.category
-            and wallets.provenance = brands.provenance
-
-),
-
--- Of brands that stand equal each has the mean of their ranks, so that the ranks add up as without ties.
-placed as (
-
-    select
-        customer_id,
-        period_start_on,
-        period_end_on,
-        category,
-        provenance,
-        own_minor,
-        wallet_minor,
-        top_minor,
-        brand_count,
-        count(standing) as ranked_count,
+        wallets.ranked_count,
         cast(
             case
-                when own_standing is not null
-                    then 1 + count(case when standing < own_standing then 1 end)
-                        + (count(case when standing = own_standing then 1 end) - 1) * 0.5
+                when wallets.own_standing is not null
+                    then 1 + coalesce(comparisons.better_count, 0) + coalesce(comparisons.equal_count, 0) * 0.5
             end as decimal(18, 1)
         ) as own_rank
-    from ranked
-    group by
-        customer_id,
-        period_start_on,
-        period_end_on,
-        category,
-        provenance,
-        own_minor,
-        wallet_minor,
-        top_minor,
-        brand_count,
-        own_standing
+    from wallets
+    left join comparisons
+        on
+            wallets.customer_id = comparisons.customer_id
+            and wallets.period_start_on = comparisons.period_start_on
+            and wallets.period_end_on = comparisons.period_end_on
+            and wallets.category = comparisons.category
+            and wallets.provenance = comparisons.provenance
 
 ),
 
