@@ -4,9 +4,11 @@ with customers as (
 
 ),
 
-sample_steps as (
+stepped as (
 
-    select greatest(cast(ceil(count(*) / {{ var('forecast_backtest_customers') }}.0) as bigint), 1) as sample_step
+    select
+        customer_id,
+        greatest(cast(ceil(count(*) over () / {{ var('forecast_backtest_customers') }}.0) as bigint), 1) as sample_step
     from customers
 
 ),
@@ -14,10 +16,9 @@ sample_steps as (
 -- By a hash of the name: the same customers from run to run, and no others because of how anybody buys.
 final as (
 
-    select customers.customer_id
-    from customers
-    cross join sample_steps
-    where mod({{ integer_key(['customers.customer_id']) }}, sample_steps.sample_step) = 0
+    select customer_id
+    from stepped
+    where mod({{ integer_key(['customer_id']) }}, sample_step) = 0
 
 )
 
