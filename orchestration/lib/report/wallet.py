@@ -108,7 +108,11 @@ class _Scope:
         return {"provenance": self.provenance, "start_on": self.start_on, "end_on": self.end_on}
 
 
-_PROVENANCES = {"panel": "as a panel observed", "survey": "as a survey found", "modelled": "as modelled"}
+_PROVENANCES = {
+    "panel": "as a panel observed",
+    "survey": "as a survey found",
+    "modelled": "as modelled, each wallet at the upper end of what such customers spend",
+}
 
 
 def _scope(connection: duckdb.DuckDBPyConnection, context: Context) -> _Scope | None:
@@ -161,8 +165,9 @@ def _categories(connection: duckdb.DuckDBPyConnection, context: Context) -> Char
     figure.update_xaxes(title_text=f"Spent, {context.currency}".rstrip(", "), tickformat="~s", showgrid=True)
     own, wallet = all_categories["own_amount"].sum(), all_categories["wallet_amount"].sum()
     most = all_categories.loc[all_categories["elsewhere_amount"].idxmax()]
+    categories = "1 category" if len(all_categories) == 1 else f"{count(len(all_categories))} categories"
     lead = (
-        f"{scope.words}: of {context.money(wallet)} in {count(len(all_categories))} categories {percent(own / wallet)} "
+        f"{scope.words}: of {context.money(wallet)} in {categories} {percent(own / wallet)} "
         f"is ours. Most goes elsewhere in {most['category']}: {context.money(most['elsewhere_amount'])}, our share "
         f"being {percent(most['sow_ratio_of_sums'])}."
     )
