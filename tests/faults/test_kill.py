@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tests.faults.conftest import Shops
 from tests.faults.world import Shop
 
-RANDOM_KILLS = 20
+RANDOM_KILLS = 10
 SEED = 20_240_503
 
 # Lines that a run writes, in order: the beginning of each stage, and steps within. Publishing is killed at each of its
@@ -87,6 +87,6 @@ def test_at_random_moments(shops: Shops) -> None:
             share *= 0.9
         return after(shops, shop, f"{share:.0%}: {(killed.output.splitlines() or [''])[-1]}")
 
-    # Spread: one moment in each twentieth of the run.
+    # Spread: one moment in each tenth of the run.
     kills = shops.each([(part + draw.random()) / RANDOM_KILLS for part in range(RANDOM_KILLS)], kill)
     assert [kill for kill in kills if kill.wrong] == []
