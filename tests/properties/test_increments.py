@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from orchestration.lib import dbt as dbt_runner
 from orchestration.lib import increments, inputs, loading
 from orchestration.lib.dbt import DbtPlace, ParsedProject
-from orchestration.lib.forecast import churn_risk, purchase_fits, wallets
+from orchestration.lib.forecast import brand_panels, churn_risk, purchase_fits, wallets
 from orchestration.lib.settings import PROJECT_ROOT
 from tests.support.shop import Shop
 
@@ -197,6 +197,7 @@ def fit(warehouse: Path) -> None:
     with duckdb.connect(str(warehouse)) as connection:
         purchase_fits.write(connection, purchase_fits.fit(connection, families, fewest_repeaters=100), clv_months=36)
         churn_risk.learn_risk(connection)
+        brand_panels.fit(connection, fewest_buyers=1)
         wallets.model_wallets(connection, wallets.Rules(quantile=0.9, least_customers=1, trial_count=5))
 
 
